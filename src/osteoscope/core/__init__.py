@@ -1,0 +1,1 @@
+"""Contracts that every layer shares: grids, volumes, labels, measurements, flags, errors."""
