@@ -1,0 +1,1 @@
+"""Which bone is where: label schemes, segmenters, vertebra geometry, quality flags."""

@@ -1,0 +1,1 @@
+"""What a person starts; the only place that prints or exits."""

@@ -1,0 +1,1 @@
+"""What the density is: regions, calibration, virtual DXA, criteria, uncertainty."""

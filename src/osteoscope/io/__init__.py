@@ -1,0 +1,1 @@
+"""The only place that knows file formats: scans, labels, tables and DICOM objects."""

@@ -1,0 +1,1 @@
+"""Digital patients whose truth is known; everything made here is marked as simulated."""
