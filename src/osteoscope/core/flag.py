@@ -29,6 +29,6 @@ class Flag:
     severity: Severity
     effect: Effect
     level: str | None = None
-    evidence: Mapping[str, float | int | str | bool | None | list[float] | list[str]] = field(
+    evidence: Mapping[str, float | int | str | bool | list[float] | list[str] | None] = field(
         default_factory=dict
     )

@@ -68,12 +68,14 @@ class Grid:
     def index_to_world_mm(self, index: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., 3) LPS mm of (..., 3) array indices ``(k, j, i)``, fractions allowed."""
         index = np.asarray(index, dtype=np.float64)
-        return index @ self.affine_lps_mm[:3, :3].T + self.affine_lps_mm[:3, 3]
+        world = index @ self.affine_lps_mm[:3, :3].T + self.affine_lps_mm[:3, 3]
+        return np.asarray(world, dtype=np.float64)
 
     def world_mm_to_index(self, world_mm: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., 3) fractional array indices ``(k, j, i)`` of (..., 3) LPS mm."""
         inverse = np.linalg.inv(self.affine_lps_mm)
-        return np.asarray(world_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+        index = np.asarray(world_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+        return np.asarray(index, dtype=np.float64)
 
     def crop(self, box: tuple[slice, slice, slice]) -> Grid:
         """The grid of ``array[box]``; slices have a step of one."""

@@ -37,9 +37,7 @@ class LabelMap:
 
     def canonical(self) -> LabelMap:
         """The same labels, as a view whose axes run most nearly towards +S, +P and +L."""
-        return replace(
-            self, array=to_canonical(self.array, self.grid), grid=self.grid.canonical()
-        )
+        return replace(self, array=to_canonical(self.array, self.grid), grid=self.grid.canonical())
 
     def crop(self, box: tuple[slice, slice, slice]) -> LabelMap:
         """The labels inside ``box``, as a view."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from osteoscope.core.errors import GeometryError
@@ -70,9 +69,7 @@ class Volume:
 
     def canonical(self) -> Volume:
         """The same volume, as a view whose axes run most nearly towards +S, +P and +L."""
-        return replace(
-            self, array=to_canonical(self.array, self.grid), grid=self.grid.canonical()
-        )
+        return replace(self, array=to_canonical(self.array, self.grid), grid=self.grid.canonical())
 
     def crop(self, box: tuple[slice, slice, slice]) -> Volume:
         """The volume inside ``box``, as a view."""

@@ -1,0 +1,1 @@
+"""Screen a CT: from a scan and a segmentation to a bone-health report."""
