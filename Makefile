@@ -5,6 +5,10 @@ BIN := .venv/bin
 # A uv that answers (a version manager's shim may exist and still refuse), else our own.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .venv/bootstrap/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
+# Behind a hospital's proxy the certificate authority is in the system's store, not in uv's own.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= true
+endif
 # Two test processes share two cores: without this each would start a thread per core.
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND := Agg
