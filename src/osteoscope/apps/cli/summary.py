@@ -1,0 +1,57 @@
+"""A result in a few lines of text, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_HEADLINE_CODE = "trabecular_median_hu"
+
+
+def summary_lines(result: Mapping[str, Any]) -> list[str]:
+    """The assessments and every flag that changes how far they can be trusted.
+
+    Args:
+        result: A valid ``result.json`` as a mapping.
+
+    Returns:
+        Lines of text without markup: a line that says *simulated* where the scan is, one line
+        for each criterion with the primary one first, the trabecular attenuation of the assessed
+        vertebra, and one line for each flag whose effect is ``warn`` or ``withhold``.
+    """
+    lines = ["This scan is simulated: no patient exists."] if result["simulated"] else []
+    if result["status"] == "failed":
+        return [*lines, f"failed: {result['error']['message']}"]
+    primary = result["primary_assessment"]
+    entries = sorted(result["assessment"], key=lambda entry: entry["criterion"] != primary)
+    lines += [_assessment_line(entry) for entry in entries]
+    level = entries[0].get("level") if entries else None
+    if level in result["vertebrae"]:
+        lines += _attenuation_line(level, result["vertebrae"][level]["measurements"])
+    return lines + [_flag_line(flag) for flag in result["flags"] if flag["effect"] != "none"]
+
+
+def _assessment_line(entry: Mapping[str, Any]) -> str:
+    if "withheld" in entry:
+        return f"{entry['criterion']}: withheld. {entry['withheld']}"
+    line = f"{entry['criterion']}: {entry['category']}, {entry['value']:.3g} {entry['unit']}"
+    if entry["probability"] is None:
+        return line
+    return f"{line}, probability that the category is right {entry['probability']:.2f}"
+
+
+def _attenuation_line(level: str, measurements: Mapping[str, Any]) -> list[str]:
+    median = measurements.get(_HEADLINE_CODE, {"missing": ""})
+    if "missing" in median:
+        return []
+    line = f"{level} trabecular median: {median['value']:.0f} {median['unit']}"
+    interval = median["interval"]
+    if interval is not None:
+        share = round(100 * interval["level"])
+        line += f" ({share} % interval {interval['low']:.0f} to {interval['high']:.0f})"
+    return [f"{line}, {median['method']}"]
+
+
+def _flag_line(flag: Mapping[str, Any]) -> str:
+    where = flag["level"] or "scan"
+    return f"[{flag['effect']}] {where}: {flag['message']} ({flag['code']})"
