@@ -1,0 +1,184 @@
+"""Upper and lower surface of a vertebral body: planes, normals and the heights between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscope.anatomy.frame import Lattice
+from osteoscope.anatomy.vertebra import BodyHeights
+
+_FOOTPRINT_SHARE = 0.8
+"""Share of the half-axes of the body's outline inside which the endplates are fitted: the rim
+is rounded and bears osteophytes."""
+_MIDSAGITTAL_MM = 3.0
+"""Half width of the slab around the mid-sagittal plane in which heights are taken."""
+_RIM_SHARE = (0.08, 0.32)
+"""Depths, as shares of the body's, between which a height is extrapolated to the wall."""
+_MIDDLE_SHARE = 0.12
+"""Half width, as share of the depth, of the patch around the middle."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surfaces:
+    """Upper and lower surface of a body over a lattice of columns.
+
+    Args:
+        l_mm: (nl,) lateral coordinate of the columns.
+        p_mm: (np,) posterior coordinate of the columns.
+        upper_mm: (nl, np) height of the upper surface; NaN where a column misses the body.
+        lower_mm: (nl, np) height of the lower surface.
+        left_mm: Lateral extent of the body at mid-height.
+        posterior_mm: Extent from the anterior to the posterior wall, mid-sagittal, mid-height.
+    """
+
+    l_mm: NDArray[np.float64]
+    p_mm: NDArray[np.float64]
+    upper_mm: NDArray[np.float64]
+    lower_mm: NDArray[np.float64]
+    left_mm: tuple[float, float]
+    posterior_mm: tuple[float, float]
+
+    @property
+    def height_mm(self) -> tuple[float, float]:
+        """Lowest and highest point of the two surfaces away from the rim."""
+        inside = self.footprint() & np.isfinite(self.upper_mm)
+        return float(np.min(self.lower_mm[inside])), float(np.max(self.upper_mm[inside]))
+
+    def footprint(self) -> NDArray[np.bool_]:
+        """(nl, np) columns inside the ellipse away from the rim."""
+        l0, l1 = self.left_mm
+        p0, p1 = self.posterior_mm
+        across = (self.l_mm - (l0 + l1) / 2) / max(1e-6, (l1 - l0) / 2)
+        deep = (self.p_mm - (p0 + p1) / 2) / max(1e-6, (p1 - p0) / 2)
+        return np.asarray(across[:, None] ** 2 + deep[None] ** 2 <= _FOOTPRINT_SHARE**2)
+
+
+def column_surfaces(occupancy: NDArray[np.float32], lattice: Lattice) -> Surfaces | None:
+    """Surfaces of a body from its occupancy in its own frame, or None where it is too small.
+
+    Each column's surfaces lie where the occupancy crosses 0.5, interpolated: below the voxel.
+
+    Args:
+        occupancy: (nl, np, ns) in [0, 1], the body alone.
+        lattice: Where the samples lie.
+    """
+    s = lattice.along(2)
+    l, p = lattice.along(0), lattice.along(1)
+    solid = occupancy >= 0.5
+    columns = solid.any(axis=2)
+    if np.count_nonzero(columns) < 20:
+        return None
+    upper = _outermost(occupancy, solid, s, lattice.step_mm[2])
+    lower = -_outermost(occupancy[:, :, ::-1], solid[:, :, ::-1], -s[::-1], lattice.step_mm[2])
+    upper[~columns] = np.nan
+    lower[~columns] = np.nan
+    centre = float(np.nanmedian((upper + lower) / 2))
+    near = np.abs(s - centre) <= 3.0
+    slab = solid[:, :, near].mean(axis=2) >= 0.5
+    width = _extent(slab[:, np.abs(p - _weighted(slab.sum(axis=0), p)) <= 4.0], l, axis=0)
+    if width is None:
+        return None
+    middle = np.abs(l - (width[0] + width[1]) / 2) <= _MIDSAGITTAL_MM
+    depth = _extent(slab[middle].T, p, axis=0)
+    if depth is None or width[1] - width[0] < 8.0 or depth[1] - depth[0] < 8.0:
+        return None
+    return Surfaces(l, p, upper, lower, width, depth)
+
+
+def _outermost(
+    occupancy: NDArray[np.float32], solid: NDArray[np.bool_], s: NDArray[np.float64], step: float
+) -> NDArray[np.float64]:
+    """Coordinate at which each column leaves the mask on the side of rising ``s``."""
+    last = solid.shape[2] - 1 - np.argmax(solid[:, :, ::-1], axis=2)
+    beyond = np.minimum(last + 1, solid.shape[2] - 1)
+    inside = np.take_along_axis(occupancy, last[:, :, None], axis=2)[:, :, 0].astype(np.float64)
+    outside = np.take_along_axis(occupancy, beyond[:, :, None], axis=2)[:, :, 0]
+    drop = np.maximum(inside - outside, 1e-6)
+    share = np.clip((inside - 0.5) / drop, 0.0, 1.0)
+    return np.asarray(s[last] + step * np.where(last < solid.shape[2] - 1, share, 0.0))
+
+
+def _extent(
+    slab: NDArray[np.bool_], at: NDArray[np.float64], axis: int
+) -> tuple[float, float] | None:
+    """Ends of the run along ``axis`` in which at least half of the lines are solid."""
+    share = slab.mean(axis=1 - axis) if slab.size else np.zeros(len(at))
+    solid = np.flatnonzero(share >= 0.5)
+    if len(solid) == 0:
+        return None
+    half = (at[1] - at[0]) / 2
+    return float(at[solid[0]] - half), float(at[solid[-1]] + half)
+
+
+def _weighted(weight: NDArray[np.integer], at: NDArray[np.float64]) -> float:
+    total = float(weight.sum())
+    return float(weight @ at / total) if total > 0 else float(at.mean())
+
+
+def endplate_normal(surfaces: Surfaces, upper: bool) -> NDArray[np.float64] | None:
+    """(3,) unit normal ``(l, p, s)`` of one endplate, pointing up; None where it is too small.
+
+    A plane through the columns inside the rim, by iteratively reweighted least squares with
+    Tukey's biweight, so that Schmorl nodes and dents do not tilt it.
+    """
+    height = surfaces.upper_mm if upper else surfaces.lower_mm
+    inside = surfaces.footprint() & np.isfinite(height)
+    if np.count_nonzero(inside) < 12:
+        return None
+    where = np.argwhere(inside)
+    l, p, s = surfaces.l_mm[where[:, 0]], surfaces.p_mm[where[:, 1]], height[inside]
+    design = np.stack([np.ones_like(l), l - l.mean(), p - p.mean()], axis=1)
+    weight = np.ones_like(s)
+    solution = np.zeros(3)
+    for _ in range(6):
+        solution = np.linalg.lstsq(design * weight[:, None], s * weight, rcond=None)[0]
+        residual = s - design @ solution
+        # The floor keeps a smooth dish from being treated as outliers.
+        scale = max(1.0, 1.4826 * float(np.median(np.abs(residual))))
+        weight = np.maximum(1e-3, 1.0 - np.minimum(1.0, (residual / (4.0 * scale)) ** 2))
+    normal = np.array([-solution[1], -solution[2], 1.0])
+    return np.asarray(normal / np.linalg.norm(normal))
+
+
+def body_heights(surfaces: Surfaces) -> BodyHeights | None:
+    """Anterior, middle and posterior height in the mid-sagittal plane, mm; None if not seen.
+
+    The rim is rounded, and a mask rounds it further, so the heights at the walls are extrapolated
+    by straight lines from the columns between 8 % and 32 % of the depth behind each wall.
+    """
+    l0, l1 = surfaces.left_mm
+    p0, p1 = surfaces.posterior_mm
+    middle = np.abs(surfaces.l_mm - (l0 + l1) / 2) <= _MIDSAGITTAL_MM
+    columns = (surfaces.upper_mm - surfaces.lower_mm)[middle]
+    seen = np.isfinite(columns)
+    usable = seen.any(axis=0)
+    if not usable.any():
+        return None
+    height = np.where(seen, columns, 0.0).sum(axis=0)[usable] / seen.sum(axis=0)[usable]
+    depth = (surfaces.p_mm[usable] - p0) / (p1 - p0)
+    values = (
+        _at_wall(depth, height),
+        _mean_where(height, np.abs(depth - 0.5) <= _MIDDLE_SHARE),
+        _at_wall(1.0 - depth, height),
+    )
+    if any(value is None or value <= 0 for value in values):
+        return None
+    anterior, centre, posterior = (float(value) for value in values if value is not None)
+    return BodyHeights(anterior, centre, posterior)
+
+
+def _at_wall(depth: NDArray[np.float64], height: NDArray[np.float64]) -> float | None:
+    """Height at depth 0 by a line through the heights just behind the rim."""
+    near = (depth >= _RIM_SHARE[0]) & (depth <= _RIM_SHARE[1])
+    if np.count_nonzero(near) < 3:
+        return None
+    slope, intercept = np.polyfit(depth[near], height[near], 1)
+    del slope
+    return float(intercept)
+
+
+def _mean_where(values: NDArray[np.float64], where: NDArray[np.bool_]) -> float | None:
+    return float(values[where].mean()) if where.any() else None
