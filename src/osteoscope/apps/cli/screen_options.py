@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,7 +138,7 @@ NoReport = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_SHOWN)]
 
 
-def screen_config(file: Path | None, given: dict[str, object]) -> ScreenConfig:
+def screen_config(file: Path | None, given: Mapping[str, object]) -> ScreenConfig:
     """The configuration of a screen: defaults, then the file, then what was typed.
 
     Args:

@@ -25,7 +25,7 @@ def summary_lines(result: Mapping[str, Any]) -> list[str]:
     primary = result["primary_assessment"]
     entries = sorted(result["assessment"], key=lambda entry: entry["criterion"] != primary)
     lines += [_assessment_line(entry) for entry in entries]
-    level = entries[0].get("level") if entries else None
+    level = (entries[0].get("level") if entries else None) or ""
     if level in result["vertebrae"]:
         lines += _attenuation_line(level, result["vertebrae"][level]["measurements"])
     return lines + [_flag_line(flag) for flag in result["flags"] if flag["effect"] != "none"]
