@@ -1,0 +1,1 @@
+"""Quality flags: facts of a scan and its labels in, findings with evidence out."""

@@ -1,0 +1,261 @@
+"""What lies in one vertebra besides its own trabecular bone: metal, cement, foci, texture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from osteoscope.anatomy.quality.foci import Focus, find_foci, robust_centre_and_sd
+from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
+from osteoscope.anatomy.quality.surroundings import canonical_hu, mask_volume_cm3
+from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.flag import Flag
+from osteoscope.core.volume import Volume
+
+_INNER_MM = 4.0
+"""Foci are looked for this deep in the body: the default region's 5 mm and one millimetre more,
+since what lies against the region blurs into it."""
+_CEMENT_DEPTH_MM = 3.0
+"""Cement is looked for behind cortex and endplates."""
+_CLIPPED_METAL_HU = 2800.0
+"""Most scanners clip at 3071: what comes near is metal, what stays well below may be cement."""
+_FEWEST_VOXELS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class _Crop:
+    """One vertebra's own voxels with what is needed to look inside the body."""
+
+    vertebra: Vertebra
+    values_hu: NDArray[np.float32]
+    depth_mm: NDArray[np.float32]
+    """Distance from the surface of the body (of the mask where there is no body)."""
+
+
+def region_flags(
+    volume: Volume,
+    vertebra: Vertebra,
+    weights: NDArray[np.float32] | None = None,
+    limits: QualityLimits = DEFAULT_LIMITS,
+    *,
+    noise_hu: float | None = None,
+    neighbours_hu: float | None = None,
+) -> list[Flag]:
+    """Flags of one vertebra's inside.
+
+    ``metal_in_region`` and ``cement`` withhold the level: nothing measured there is bone alone.
+    ``dense_focus``, ``lytic_focus`` and ``heterogeneous_region`` warn: the assessment uses the
+    region's median, which they hardly move.
+
+    Args:
+        volume: The whole scan, HU; only ``vertebra.box`` of it is read.
+        vertebra: The vertebra, its box in the canonical scan.
+        weights: (z, y, x) in [0, 1] on ``vertebra.grid``, the measured region; where None, the
+            body (or the mask) deeper than 5 mm stands for it.
+        limits: Thresholds.
+        noise_hu: SD of the scan's noise, taken out of the region's spread where known.
+        neighbours_hu: Median of the neighbouring levels' regions; a body that is dense or
+            destroyed as a whole shows only against them.
+
+    Raises:
+        InputError: The scan is not in HU.
+    """
+    crop = _cut_out(canonical_hu(volume), vertebra)
+    metal = _metal(crop, limits)
+    if metal:
+        # Streaks and the implant itself make every other finding here meaningless.
+        return metal
+    cement = _cement(crop, limits)
+    if cement:
+        return cement
+    region = _region_weights(crop, weights)
+    if np.count_nonzero(region) < _FEWEST_VOXELS:
+        return []
+    flags = _foci(crop, region, limits)
+    flags += _whole_body(crop, region, neighbours_hu, limits) if not flags else []
+    return [*flags, *_heterogeneous(crop, region, noise_hu, limits)]
+
+
+def _cut_out(scan: Volume, vertebra: Vertebra) -> _Crop:
+    body = vertebra.mask if vertebra.body is None else vertebra.body
+    # A ring of background keeps the distance finite where the mask fills its box.
+    padded = np.pad(body, 1)
+    depth = ndimage.distance_transform_edt(padded, sampling=vertebra.grid.spacing_mm)
+    inner = depth[1:-1, 1:-1, 1:-1].astype(np.float32)
+    return _Crop(vertebra, scan.array[vertebra.box].astype(np.float32), inner)
+
+
+def _region_weights(crop: _Crop, weights: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    if weights is not None and weights.shape == crop.values_hu.shape:
+        return weights
+    return (crop.depth_mm >= 5.0).astype(np.float32)
+
+
+def _metal(crop: _Crop, limits: QualityLimits) -> list[Flag]:
+    bright = crop.values_hu > limits.metal_near_spine_hu
+    if not bright.any():
+        return []
+    grid = crop.vertebra.grid
+    outside = ndimage.distance_transform_edt(~crop.vertebra.mask, sampling=grid.spacing_mm)
+    near = bright & (outside <= limits.metal_distance_mm)
+    volume_cm3 = mask_volume_cm3(near, grid)
+    if volume_cm3 < limits.metal_volume_cm3:
+        return []
+    largest = float(crop.values_hu[near].max())
+    inside = float(np.mean(crop.depth_mm[near] > 0))
+    if inside > 0.9 and largest < _CLIPPED_METAL_HU:
+        return []
+    level = crop.vertebra.level
+    return [
+        Flag(
+            "metal_in_region",
+            f"{volume_cm3:.1f} cm3 of metal (up to {largest:.0f} HU) lies in or within "
+            f"{limits.metal_distance_mm:g} mm of {level}: its density is withheld.",
+            "serious",
+            "withhold",
+            level,
+            {
+                "volume_cm3": round(volume_cm3, 2),
+                "max_hu": largest,
+                "share_in_body": round(inside, 2),
+                "limit_hu": limits.metal_near_spine_hu,
+            },
+        )
+    ]
+
+
+def _cement(crop: _Crop, limits: QualityLimits) -> list[Flag]:
+    dense = (crop.values_hu > limits.cement_hu) & (crop.depth_mm > _CEMENT_DEPTH_MM)
+    components, count = ndimage.label(dense)
+    if count == 0:
+        return []
+    largest = np.bincount(components.ravel())[1:].argmax() + 1
+    cluster = components == largest
+    volume_cm3 = mask_volume_cm3(cluster, crop.vertebra.grid)
+    if volume_cm3 < limits.cement_volume_cm3:
+        return []
+    mean_hu = float(crop.values_hu[cluster].mean())
+    level = crop.vertebra.level
+    return [
+        Flag(
+            "cement",
+            f"{volume_cm3:.1f} cm3 inside {level} reads {mean_hu:.0f} HU, as bone cement does: "
+            "its density is withheld.",
+            "serious",
+            "withhold",
+            level,
+            {
+                "volume_cm3": round(volume_cm3, 2),
+                "mean_hu": round(mean_hu, 1),
+                "limit_hu": limits.cement_hu,
+            },
+        )
+    ]
+
+
+def _foci(crop: _Crop, region: NDArray[np.float32], limits: QualityLimits) -> list[Flag]:
+    search = (crop.depth_mm >= _INNER_MM) | (region >= 0.5)
+    found = find_foci(crop.values_hu, region, search, crop.vertebra.grid.spacing_mm, limits)
+    return [_focus_flag(crop, focus, limits) for focus in found]
+
+
+def _focus_flag(crop: _Crop, focus: Focus, limits: QualityLimits) -> Flag:
+    level = crop.vertebra.level
+    dense = focus.mean_hu > focus.centre_hu
+    what = "dense focus (bone island, sclerosis or the rim of a Schmorl node)"
+    if not dense:
+        what = "focus of low attenuation (fat, vessel, cyst or lysis)"
+    place = crop.vertebra.grid.index_to_world_mm(np.array(focus.centre_index))
+    return Flag(
+        "dense_focus" if dense else "lytic_focus",
+        f"{level} holds a {what} of {focus.volume_cm3:.1f} cm3 at {focus.mean_hu:.0f} HU against "
+        f"{focus.centre_hu:.0f} HU around it; the assessment uses the median, which it hardly "
+        "moves.",
+        "warning",
+        "warn",
+        level,
+        {
+            "volume_cm3": round(focus.volume_cm3, 2),
+            "share_of_region": round(focus.share_of_region, 3),
+            "mean_hu": round(focus.mean_hu, 1),
+            "region_median_hu": round(focus.centre_hu, 1),
+            "region_robust_sd_hu": round(focus.robust_sd_hu, 1),
+            "threshold_hu": round(focus.threshold_hu, 1),
+            "centre_lps_mm": [round(float(x), 1) for x in place],
+            "limit_cm3": limits.focus_volume_cm3,
+        },
+    )
+
+
+def _whole_body(
+    crop: _Crop, region: NDArray[np.float32], neighbours_hu: float | None, limits: QualityLimits
+) -> list[Flag]:
+    """A body replaced as a whole has no focus: its median stands apart from its neighbours'."""
+    if neighbours_hu is None:
+        return []
+    median, spread = robust_centre_and_sd(crop.values_hu, region)
+    difference = median - neighbours_hu
+    # Twice the focal limit: neighbours differ by some 10-30 HU in health.
+    if -2 * limits.lytic_focus_hu < difference < 2 * limits.dense_focus_hu:
+        return []
+    level = crop.vertebra.level
+    return [
+        Flag(
+            "dense_focus" if difference > 0 else "lytic_focus",
+            f"{level} as a whole reads {median:.0f} HU against {neighbours_hu:.0f} HU in its "
+            "neighbours: the body may be replaced, its median is not bone density alone.",
+            "serious",
+            "withhold",
+            level,
+            {
+                "region_median_hu": round(median, 1),
+                "neighbours_median_hu": round(neighbours_hu, 1),
+                "region_robust_sd_hu": round(spread, 1),
+            },
+        )
+    ]
+
+
+def _heterogeneous(
+    crop: _Crop, region: NDArray[np.float32], noise_hu: float | None, limits: QualityLimits
+) -> list[Flag]:
+    mean = float(np.average(crop.values_hu, weights=region))
+    variance = float(np.average((crop.values_hu - mean) ** 2, weights=region))
+    bone_sd = float(np.sqrt(max(0.0, variance - (noise_hu or 0.0) ** 2)))
+    if bone_sd <= limits.heterogeneous_sd_hu:
+        return []
+    median, robust_sd = robust_centre_and_sd(crop.values_hu, region)
+    level = crop.vertebra.level
+    return [
+        Flag(
+            "heterogeneous_region",
+            f"Attenuation in {level} scatters by {bone_sd:.0f} HU (limit "
+            f"{limits.heterogeneous_sd_hu:g} HU, noise taken out): its mean is {mean:.0f} HU, its "
+            f"median {median:.0f} HU; the assessment uses the median.",
+            "warning",
+            "warn",
+            level,
+            {
+                "sd_hu": round(float(np.sqrt(variance)), 1),
+                "noise_sd_hu": None if noise_hu is None else round(noise_hu, 1),
+                "sd_without_noise_hu": round(bone_sd, 1),
+                "mean_hu": round(mean, 1),
+                "median_hu": round(median, 1),
+                "robust_sd_hu": round(robust_sd, 1),
+                "limit_hu": limits.heterogeneous_sd_hu,
+            },
+        )
+    ]
+
+
+def region_median_hu(volume: Volume, vertebra: Vertebra) -> float | None:
+    """Median attenuation deeper than 5 mm in the body, for comparison between levels, HU."""
+    if vertebra.body is None:
+        return None
+    crop = _cut_out(canonical_hu(volume), vertebra)
+    inside: NDArray[Any] = crop.values_hu[crop.depth_mm >= 5.0]
+    return float(np.median(inside)) if inside.size >= _FEWEST_VOXELS else None
