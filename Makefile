@@ -28,9 +28,11 @@ help: ## list the targets
 .venv/bin/python: | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 
-# $(call install,ENVIRONMENT,REQUIREMENTS)
+DEV := requirements/dev.txt requirements/build.txt
+
+# $(call install,ENVIRONMENT,REQUIREMENTS...)
 define install
-	$(UV) pip install --quiet --python $(1)/bin/python --require-hashes -r $(2)
+	$(UV) pip install --quiet --python $(1)/bin/python --require-hashes $(2:%=-r %)
 	$(UV) pip install --quiet --python $(1)/bin/python --no-deps \
 	  --build-constraints requirements/build.txt -e .
 endef
@@ -39,8 +41,8 @@ endef
 	$(call install,.venv,requirements/base.txt)
 	@touch $@
 
-.venv/.dev: requirements/dev.txt pyproject.toml | .venv/bin/python
-	$(call install,.venv,requirements/dev.txt)
+.venv/.dev: $(DEV) pyproject.toml | .venv/bin/python
+	$(call install,.venv,$(DEV))
 	@touch $@ .venv/.base
 
 demo: .venv/.base ## screen a simulated patient, base install only
@@ -72,10 +74,10 @@ bench: .venv/.dev ## run every benchmark; each prints its ratios
 interpreter = $(or $(shell python$(1) -c "import sys; print(sys.executable)" 2>/dev/null),$\
   $(lastword $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python$(1))))
 
-.venv-%/.dev: requirements/dev.txt pyproject.toml | $(UV)
+.venv-%/.dev: $(DEV) pyproject.toml | $(UV)
 	@test -n "$(call interpreter,$*)" || { echo "Python $* was not found on the PATH or in ~/.pyenv/versions; install it and start again."; exit 1; }
 	$(UV) venv --quiet --allow-existing --python "$(call interpreter,$*)" .venv-$*
-	$(call install,.venv-$*,requirements/dev.txt)
+	$(call install,.venv-$*,$(DEV))
 	@touch $@
 
 test-all: .venv-3.11/.dev .venv-3.12/.dev .venv-3.13/.dev ## run the tests on every supported Python
@@ -87,7 +89,7 @@ lock: | $(UV) ## renew the pinned requirements (hashes, no index, no host)
 	$(UV) pip compile $(LOCK) pyproject.toml -o requirements/base.txt
 	$(UV) pip compile $(LOCK) pyproject.toml --all-extras --group dev -c requirements/base.txt -o requirements/dev.txt
 	echo uv | $(UV) pip compile $(LOCK) - -c requirements/dev.txt -o requirements/bootstrap.txt
-	printf 'hatchling\neditables\n' | $(UV) pip compile $(LOCK) - -o requirements/build.txt
+	printf 'hatchling\neditables\n' | $(UV) pip compile $(LOCK) - -c requirements/dev.txt -o requirements/build.txt
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 

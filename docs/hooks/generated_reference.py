@@ -25,7 +25,7 @@ def result_tables() -> str:
     """One table for the top level of ``result.json`` and one for each kind of object in it."""
     schema = result_schema()
     parts = ["## Top level\n", *_object_table(schema)]
-    inline = {k: v for k, v in schema["properties"].items() if "properties" in v}
+    inline = {f"{k} (top level)": v for k, v in schema["properties"].items() if "properties" in v}
     for name, node in {**inline, **schema["$defs"]}.items():
         rows = list(_object_table(node))
         if rows:
