@@ -71,7 +71,12 @@ def run(
 
     total = len(cohort_items(source))
     with progress.items("Screening", total, shown.quiet) as advance:
-        outcome = screen_cohort(source, out, config, mapper=mapper, on_item=advance)
+
+        def on_item(name: str, state: str) -> None:
+            if advance is not None:
+                advance(f"{name}: {state}")
+
+        outcome = screen_cohort(source, out, config, mapper=mapper, on_item=on_item)
     counts = {"done": outcome.n_done, "failed": outcome.n_failed, "skipped": outcome.n_skipped}
     if shown.as_json:
         print(json.dumps({"table": str(outcome.table_path), **counts}))
