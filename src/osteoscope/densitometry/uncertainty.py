@@ -1,0 +1,256 @@
+"""How sure a region's attenuation is: the components, their sum and two intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.errors import InputError, QualityError
+from osteoscope.core.measurement import Interval
+from osteoscope.core.volume import Acquisition, Volume
+from osteoscope.densitometry.region import Region
+from osteoscope.densitometry.statistics import RegionStatistics, region_statistics, region_values
+from osteoscope.densitometry.trabecular import eroded_bodies
+
+_Z95 = 1.959963984540054
+REGION_STEP_MM = 1.0
+"""The surface of a segmentation is taken to be known to about this."""
+
+_PRECISION_SOURCE = "RMS CV, doi 10.1186/s41747-024-00483-9"
+KERNEL_CV, PHASE_CV, SCANNER_CV = 0.013, 0.029, 0.049
+
+CONTRAST_SHIFT_HU, CONTRAST_SHIFT_SD_HU = 11.2, 19.2
+_CONTRAST_SOURCE = "L1 enhanced less unenhanced +11.2 +- 19.2 HU, doi 10.1007/s00198-015-3224-9"
+
+KVP_SPREAD = (148.1 - 131.3) / 2 / 140.9
+"""Half the spread of mean L1 attenuation from 100 to 140 kVp, relative to 120 kVp."""
+_KVP_SOURCE = "mean L1 148.1, 140.9, 131.3 HU at 100, 120, 140 kVp, other patients (AAPM 2026)"
+
+_CORRELATION_LAGS_MM = 6.0
+_WINSOR_SDS = 3.0
+
+
+@dataclass(frozen=True)
+class Component:
+    """One source of error.
+
+    Args:
+        name: ``noise``, ``region``, ``kernel``, ``phase``, ``scanner``, ``contrast``, ``kvp``.
+        standard_uncertainty: One standard deviation, in ``unit``, not negative.
+        unit: Unit of the value.
+        source: Where the number comes from.
+        side: ``both``, or ``low`` where the error can only have raised the value.
+    """
+
+    name: str
+    standard_uncertainty: float
+    unit: str
+    source: str
+    side: Literal["both", "low"] = "both"
+
+
+@dataclass(frozen=True)
+class UncertaintyBudget:
+    """The errors of one value and what they add up to.
+
+    The components add in quadrature; those of side ``low`` widen the lower half only.
+
+    Args:
+        value: The value they belong to.
+        unit: Its unit.
+        components: Every component that applies.
+    """
+
+    value: float
+    unit: str
+    components: tuple[Component, ...]
+
+    @property
+    def total(self) -> float:
+        """Combined standard uncertainty of the components that act on both sides."""
+        return _quadrature(c for c in self.components if c.side == "both")
+
+    @property
+    def total_low(self) -> float:
+        """Combined standard uncertainty towards lower values, one-sided components included."""
+        return _quadrature(self.components)
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % interval; ``covers`` names the components."""
+        return Interval(
+            self.value - _Z95 * self.total_low,
+            self.value + _Z95 * self.total,
+            0.95,
+            tuple(c.name for c in self.components),
+        )
+
+    def probability_between(self, low: float, high: float) -> float:
+        """Probability that the true value lies within ``low`` to ``high`` (either may be inf).
+
+        Two half normal distributions meet at the value, each with half the probability.
+        """
+        return max(0.0, self._below(high) - self._below(low))
+
+    def _below(self, limit: float) -> float:
+        spread = self.total_low if limit < self.value else self.total
+        if spread == 0:
+            return float(limit > self.value)
+        return float(ndtr((limit - self.value) / spread))
+
+
+def measurement_budget(
+    volume: Volume, vertebra: Vertebra, region: Region, *, erosion_mm: float | None = None
+) -> UncertaintyBudget:
+    """How far this scan's median may lie from the trabecular bone's own in this scan.
+
+    Covers noise and the region's definition only: not the scanner, the kernel or contrast, which
+    change what the bone measures and belong to :func:`assessment_budget`.
+
+    - *noise*: the standard error of a median, 1.2533 s / sqrt(n), with s the robust SD and n the
+      region's volume divided by the correlation volume that the region itself shows.
+    - *region*: the largest change of the median when the body is eroded 1 mm less or more,
+      taken as the half-width of a rectangular distribution.
+
+    Args:
+        volume: The scan in canonical orientation, HU.
+        vertebra: The vertebra that the region was drawn in.
+        region: The region of the median.
+        erosion_mm: Depth of an eroded body; None for the other methods, which leave *region* out.
+
+    Raises:
+        QualityError: The region is empty.
+        InputError: The erosion is outside 0 to 15 mm.
+    """
+    statistics = region_statistics(volume, region)
+    noise = Component(
+        "noise",
+        1.2533 * _spread(statistics) / math.sqrt(independent_samples(volume, region)),
+        statistics.unit,
+        "standard error of the median, correlation measured in the region",
+    )
+    if erosion_mm is None:
+        return UncertaintyBudget(statistics.median, statistics.unit, (noise,))
+    shifts = [
+        abs(region_statistics(volume, other).median - statistics.median)
+        for other in _neighbours(vertebra, erosion_mm)
+    ]
+    definition = Component(
+        "region",
+        max(shifts) / math.sqrt(3.0),
+        statistics.unit,
+        f"median with the body eroded {REGION_STEP_MM:g} mm less and more",
+    )
+    return UncertaintyBudget(statistics.median, statistics.unit, (noise, definition))
+
+
+def assessment_budget(
+    measured: UncertaintyBudget,
+    acquisition: Acquisition,
+    *,
+    contrast_enhanced: bool | None = None,
+    scanner_calibrated: bool = False,
+) -> UncertaintyBudget:
+    """The budget of the value that a criterion is applied to.
+
+    Adds to the measurement what separates this scanner and protocol from those behind a published
+    threshold. A component applies where the scan does not rule it out: the kernel and scanner
+    always, unless a calibration of this scanner and protocol was used; contrast (downwards only:
+    it can only have raised the value) and its phase unless the scan is known to be unenhanced;
+    the tube voltage unless the file states 120 kVp.
+
+    Args:
+        measured: From :func:`measurement_budget`, HU.
+        acquisition: What the file says.
+        contrast_enhanced: What is known beyond the file, for example from the aorta; None leaves
+            the file's word.
+        scanner_calibrated: The value went through a calibration of this scanner and kVp.
+
+    Raises:
+        InputError: The budget already holds these components.
+    """
+    if any(c.name == "scanner" for c in measured.components):
+        raise InputError("This budget already holds the scanner; give the measurement's budget.")
+    value, unit = abs(measured.value), measured.unit
+    added: list[Component] = []
+    if not scanner_calibrated:
+        added.append(Component("kernel", KERNEL_CV * value, unit, _PRECISION_SOURCE))
+        added.append(Component("scanner", SCANNER_CV * value, unit, _PRECISION_SOURCE))
+        if acquisition.kvp is None or abs(acquisition.kvp - 120.0) > 0.5:
+            spread = KVP_SPREAD * value / math.sqrt(3.0)
+            added.append(Component("kvp", spread, unit, _KVP_SOURCE))
+    enhanced = acquisition.contrast_enhanced if contrast_enhanced is None else contrast_enhanced
+    if enhanced is not False:
+        added.append(Component("phase", PHASE_CV * value, unit, _PRECISION_SOURCE))
+        shift = math.hypot(CONTRAST_SHIFT_HU, CONTRAST_SHIFT_SD_HU)
+        added.append(Component("contrast", shift, unit, _CONTRAST_SOURCE, side="low"))
+    return UncertaintyBudget(measured.value, unit, (*measured.components, *added))
+
+
+def independent_samples(volume: Volume, region: Region) -> float:
+    """How many independent values the region holds, at least 1.
+
+    The region's volume over the product, axis by axis, of the correlation length
+    ``h (1 + 2 sum rho_k)``; rho_k is the autocorrelation of the residuals (limited to 3 robust
+    SD, so that one focus does not rule) at lag k, summed to its first value below zero, within
+    6 mm. The structure of the bone counts as correlation too, which widens the interval.
+    """
+    values, _ = region_values(volume, region)
+    statistics = region_statistics(volume, region)
+    limit = _WINSOR_SDS * _spread(statistics)
+    cut = volume.array[region.box].astype(np.float32) - np.float32(statistics.median)
+    residual = np.clip(cut, -limit, limit)
+    inside = region.weights > 0.5
+    if not inside.any() or limit == 0 or not len(values):
+        return max(1.0, statistics.n_effective)
+    residual = np.where(inside, residual - residual[inside].mean(), 0.0)
+    correlation_mm3 = 1.0
+    for axis, spacing in enumerate(region.grid.spacing_mm):
+        correlation_mm3 *= _correlation_length(residual, inside, axis, float(spacing))
+    return max(1.0, statistics.volume_cm3 * 1000.0 / correlation_mm3)
+
+
+def _correlation_length(
+    residual: NDArray[np.float32], inside: NDArray[np.bool_], axis: int, spacing_mm: float
+) -> float:
+    variance = float(np.mean(residual[inside] ** 2))
+    total = 1.0
+    lags = min(int(_CORRELATION_LAGS_MM / spacing_mm), residual.shape[axis] - 1)
+    for lag in range(1, lags + 1):
+        ahead = tuple(slice(lag, None) if a == axis else slice(None) for a in range(3))
+        behind = tuple(slice(None, -lag) if a == axis else slice(None) for a in range(3))
+        both = inside[ahead] & inside[behind]
+        if variance == 0 or np.count_nonzero(both) < 20:
+            break
+        rho = float(np.mean((residual[ahead] * residual[behind])[both])) / variance
+        if rho <= 0:
+            break
+        total += 2 * rho
+    return spacing_mm * total
+
+
+def _neighbours(vertebra: Vertebra, erosion_mm: float) -> list[Region]:
+    """The body eroded a step less and, where anything is left, a step more."""
+    regions = list(eroded_bodies(vertebra, (max(0.0, erosion_mm - REGION_STEP_MM),)))
+    try:
+        regions += eroded_bodies(vertebra, (erosion_mm + REGION_STEP_MM,))
+    except QualityError:
+        # Nothing is left a step deeper: the shallower side alone tells the change.
+        return regions
+    return regions
+
+
+def _spread(statistics: RegionStatistics) -> float:
+    """Robust SD; of values so alike that the MAD is zero, the plain one."""
+    return statistics.robust_sd if statistics.mad > 0 else statistics.sd
+
+
+def _quadrature(components: Iterable[Component]) -> float:
+    return math.sqrt(sum(c.standard_uncertainty**2 for c in components))

@@ -1,0 +1,132 @@
+"""Criteria: published cuts, categories with probabilities, and reasons where withheld."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osteoscope.core.errors import InputError
+from osteoscope.core.measurement import Missing
+from osteoscope.densitometry.criteria import (
+    CRITERIA,
+    Assessment,
+    Evidence,
+    WithheldAssessment,
+    assess,
+    jang_norm_hu,
+)
+from osteoscope.densitometry.uncertainty import Component, UncertaintyBudget
+
+NO_BMD = Missing("trabecular_bmd", "No calibration was given.")
+
+
+def _budget(value, spread=5.0, unit="HU"):
+    return UncertaintyBudget(value, unit, (Component("noise", spread, unit, "test"),))
+
+
+def _evidence(hu=140.0, **known):
+    return Evidence("L1", _budget(hu), known.pop("bmd", NO_BMD), **known)
+
+
+@pytest.mark.parametrize(
+    ("hu", "category"),
+    [
+        (60.0, "osteoporosis likely (specific threshold)"),
+        (110.0, "osteoporosis likely (specific threshold)"),
+        (110.1, "indeterminate"),
+        (160.0, "indeterminate"),
+        (160.1, "osteoporosis unlikely (sensitive threshold)"),
+        (240.0, "osteoporosis unlikely (sensitive threshold)"),
+    ],
+)
+def test_pickhardt_cuts_at_110_and_160_hu(hu, category):
+    # Pickhardt et al. 2013: <= 160 HU 90 % sensitive, <= 110 HU more than 90 % specific.
+    result = assess("pickhardt-l1-hu", _evidence(hu, kvp=120.0))
+    assert isinstance(result, Assessment)
+    assert result.category == category
+    assert "weighted median" in result.quantity
+
+
+@pytest.mark.parametrize(
+    ("bmd", "category"),
+    [
+        (79.9, "osteoporosis (QCT)"),
+        (80.0, "low bone mass (QCT)"),
+        (120.0, "low bone mass (QCT)"),
+        (120.1, "normal (QCT)"),
+    ],
+)
+def test_qct_cuts_as_the_consensus_closes_them(bmd, category):
+    # PMC7495321, table 2: < 80 osteoporosis, 80 <= BMD <= 120 low, > 120 normal.
+    result = assess("qct-vbmd", _evidence(bmd=_budget(bmd, unit="mg/cm3")))
+    assert isinstance(result, Assessment)
+    assert result.category == category
+    assert result.unit == "mg/cm3"
+
+
+def test_jang_norm_at_its_published_ages():
+    # Jang et al. 2019: 226 +- 44 HU under 30 years, 2.5 HU less a year, 89 +- 38 HU from 90.
+    assert jang_norm_hu(25) == (226.0, 44.0)
+    assert jang_norm_hu(70) == pytest.approx((126.0, 40.0))
+    assert jang_norm_hu(92) == (89.0, 38.0)
+    result = assess("hu-norm-for-age-jang", _evidence(126.0 - 3 * 40.0, age_years=70.0, kvp=120.0))
+    assert isinstance(result, Assessment)
+    assert result.value == pytest.approx(-3.0)
+    assert result.category == "below the range for age"
+    assert result.interval.high - result.value == pytest.approx(1.96 * 5 / 40, rel=1e-3)
+    with pytest.raises(InputError, match="18 to 110"):
+        jang_norm_hu(5)
+
+
+@pytest.mark.parametrize(
+    ("name", "evidence", "reason"),
+    [
+        ("pickhardt-l1-hu", _evidence(kvp=100.0), "made at 100 kVp"),
+        ("pickhardt-l1-hu", Evidence("L2", _budget(140.0), NO_BMD), "not for L2"),
+        ("pickhardt-l1-hu", _evidence(withheld="L1 holds metal."), "holds metal"),
+        ("pickhardt-l1-hu", Evidence("L1", Missing("hu", "L1 is cut."), NO_BMD), "L1 is cut"),
+        ("qct-vbmd", _evidence(), "No calibration"),
+        ("hu-norm-for-age-jang", _evidence(), "age is unknown"),
+        ("hu-norm-for-age-jang", _evidence(age_years=12.0), "18 to 110"),
+        ("hu-norm-for-age-jang", _evidence(age_years=60.0, kvp=140.0), "made at 140 kVp"),
+    ],
+)
+def test_missing_inputs_withhold_with_one_reason(name, evidence, reason):
+    result = assess(name, evidence)
+    assert isinstance(result, WithheldAssessment)
+    assert reason in result.reason
+    assert result.source == CRITERIA[name].source
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(hu=st.floats(-50, 400), spread=st.floats(0.1, 60))
+def test_probabilities_sum_to_one_and_favour_the_category(hu, spread):
+    result = assess("pickhardt-l1-hu", Evidence("L1", _budget(hu, spread), NO_BMD))
+    assert isinstance(result, Assessment)
+    assert math.isclose(sum(result.categories.values()), 1.0, abs_tol=1e-9)
+    assert result.probability == result.categories[result.category]
+    assert list(result.categories) == [b.name for b in CRITERIA["pickhardt-l1-hu"].bands]
+    if spread < 10:
+        assert result.probability == max(result.categories.values())
+
+
+def test_a_value_on_the_cut_is_a_coin_toss():
+    result = assess("pickhardt-l1-hu", _evidence(110.0))
+    assert isinstance(result, Assessment)
+    assert result.probability == pytest.approx(0.5, abs=1e-6)
+
+
+def test_bands_cover_every_value_once():
+    for criterion in CRITERIA.values():
+        assert criterion.bands[0].low == -math.inf
+        assert criterion.bands[-1].high == math.inf
+        ends = [b.high for b in criterion.bands[:-1]]
+        assert ends == [b.low for b in criterion.bands[1:]]
+
+
+def test_an_unknown_criterion_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="pickhardt-l1-hu, qct-vbmd, hu-norm-for-age-jang"):
+        assess("who", _evidence())

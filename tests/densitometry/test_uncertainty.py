@@ -1,0 +1,132 @@
+"""The uncertainty budget: coverage on a known body, and which components apply when."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.stats import norm
+
+from osteoscope.core.errors import InputError
+from osteoscope.core.volume import Acquisition, Volume
+from osteoscope.densitometry.trabecular import trabecular_region
+from osteoscope.densitometry.uncertainty import (
+    Component,
+    UncertaintyBudget,
+    assessment_budget,
+    independent_samples,
+    measurement_budget,
+)
+
+from .solids import solid_vertebra
+
+TRUTH_HU = 120.0
+STATED = Acquisition(kvp=120.0, contrast_enhanced=False)
+
+
+def _scan(vertebra, rng, noise_hu, blur_voxels):
+    """A trabecular core of 120 HU in a shell of 400 HU, with noise of a stated correlation."""
+    shell = vertebra.body & ~ndimage.binary_erosion(vertebra.body)
+    clean = np.where(vertebra.body, TRUTH_HU, 20.0) + 280.0 * shell
+    noise = rng.standard_normal(vertebra.grid.shape)
+    if blur_voxels:
+        noise = ndimage.gaussian_filter(noise, blur_voxels)
+    noise *= noise_hu / noise.std()
+    return Volume(np.round(clean + noise).astype(np.int16), vertebra.grid)
+
+
+@pytest.mark.parametrize("blur_voxels", [0.0, 1.0])
+def test_the_measurement_interval_holds_the_truth_in_about_95_of_100_noisy_scans(blur_voxels):
+    vertebra = solid_vertebra("cylinder", (2.0, 1.5, 1.5), rotation_deg=(6, 4, 0))
+    region = trabecular_region(vertebra)
+    rng = np.random.default_rng(5)
+    held, widths = 0, []
+    for _ in range(60):
+        volume = _scan(vertebra, rng, 45.0, blur_voxels)
+        interval = measurement_budget(volume, vertebra, region, erosion_mm=5).interval
+        held += interval.low <= TRUTH_HU <= interval.high
+        widths.append(interval.high - interval.low)
+    # 57 expected; fewer than 53 has a probability below 0.03 where coverage is 95 %.
+    assert held >= 53
+    assert np.mean(widths) < 30.0
+
+
+def test_correlated_noise_leaves_fewer_independent_samples():
+    vertebra = solid_vertebra("ball", (1.5, 1.5, 1.5))
+    region = trabecular_region(vertebra)
+    rng = np.random.default_rng(1)
+    white = independent_samples(_scan(vertebra, rng, 30.0, 0.0), region)
+    blurred = independent_samples(_scan(vertebra, rng, 30.0, 1.0), region)
+    voxels = float(region.weights.sum())
+    assert white == pytest.approx(voxels, rel=0.35)
+    # A Gaussian of SD 1 voxel on white noise correlates over (2 sqrt(pi))^3 = 44.5 voxels.
+    assert blurred == pytest.approx(voxels / 44.5, rel=0.5)
+
+
+def test_the_interval_names_what_it_covers():
+    vertebra = solid_vertebra("ball", (2.0, 2.0, 2.0))
+    volume = _scan(vertebra, np.random.default_rng(2), 20.0, 0.5)
+    region = trabecular_region(vertebra)
+    measured = measurement_budget(volume, vertebra, region, erosion_mm=5)
+    assert measured.interval.covers == ("noise", "region")
+    assert measurement_budget(volume, vertebra, region).interval.covers == ("noise",)
+    assessed = assessment_budget(measured, STATED)
+    assert assessed.interval.covers == ("noise", "region", "kernel", "scanner")
+    assert assessed.total > measured.total
+
+
+@pytest.mark.parametrize(
+    ("acquisition", "override", "expected"),
+    [
+        (STATED, None, {"kernel", "scanner"}),
+        (Acquisition(), None, {"kernel", "scanner", "kvp", "phase", "contrast"}),
+        (Acquisition(), False, {"kernel", "scanner", "kvp"}),
+        (Acquisition(kvp=100.0, contrast_enhanced=False), None, {"kernel", "scanner", "kvp"}),
+        (STATED, True, {"kernel", "scanner", "phase", "contrast"}),
+    ],
+)
+def test_components_apply_unless_the_scan_rules_them_out(acquisition, override, expected):
+    measured = UncertaintyBudget(150.0, "HU", (Component("noise", 2.0, "HU", "test"),))
+    budget = assessment_budget(measured, acquisition, contrast_enhanced=override)
+    assert {c.name for c in budget.components} - {"noise"} == expected
+
+
+def test_published_sizes_add_in_quadrature():
+    measured = UncertaintyBudget(100.0, "HU", (Component("noise", 2.0, "HU", "test"),))
+    budget = assessment_budget(measured, STATED)
+    # 1.3 % and 4.9 % of 100 HU, doi 10.1186/s41747-024-00483-9.
+    assert budget.total == pytest.approx(math.sqrt(2.0**2 + 1.3**2 + 4.9**2))
+    half = 1.959964 * budget.total
+    assert budget.interval.low == pytest.approx(100 - half)
+    assert budget.interval.high == pytest.approx(100 + half)
+    unknown = assessment_budget(measured, Acquisition(kvp=120.0))
+    assert unknown.interval.high < 100 + 2 * half
+    # Contrast can only have raised the value: 11.2 and 19.2 HU widen the lower side alone.
+    expected = math.sqrt(unknown.total**2 + 11.2**2 + 19.2**2)
+    assert unknown.total_low == pytest.approx(expected)
+    assert 100 - unknown.interval.low > unknown.interval.high - 100
+
+
+def test_a_calibration_of_this_scanner_replaces_kernel_scanner_and_voltage():
+    measured = UncertaintyBudget(100.0, "HU", (Component("noise", 2.0, "HU", "test"),))
+    budget = assessment_budget(
+        measured, Acquisition(contrast_enhanced=False), scanner_calibrated=True
+    )
+    assert [c.name for c in budget.components] == ["noise"]
+    again = assessment_budget(measured, STATED)
+    with pytest.raises(InputError, match="already holds the scanner"):
+        assessment_budget(again, STATED)
+
+
+def test_probabilities_follow_the_two_half_normals():
+    low = Component("contrast", 8.0, "HU", "test", side="low")
+    budget = UncertaintyBudget(100.0, "HU", (Component("noise", 6.0, "HU", "test"), low))
+    assert budget.probability_between(-math.inf, math.inf) == pytest.approx(1.0)
+    assert budget.probability_between(100.0, math.inf) == pytest.approx(0.5)
+    assert budget.probability_between(106.0, math.inf) == pytest.approx(norm.sf(1.0))
+    assert budget.probability_between(-math.inf, 90.0) == pytest.approx(norm.cdf(-1.0))
+    certain = UncertaintyBudget(100.0, "HU", ())
+    assert certain.probability_between(99.0, 101.0) == 1.0
+    assert certain.probability_between(101.0, 110.0) == 0.0
