@@ -1,0 +1,127 @@
+"""What the command line shows: progress, and a result in a few lines."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osteoscope.apps.cli import progress
+from osteoscope.apps.cli.summary import summary_lines
+from osteoscope.reporting.result_schema import validate_result
+
+_EXAMPLE = Path(__file__).resolve().parents[1] / "reporting" / "example_result.json"
+
+
+@pytest.fixture
+def result() -> dict[str, Any]:
+    example: dict[str, Any] = json.loads(_EXAMPLE.read_text(encoding="utf-8"))
+    validate_result(example)
+    return example
+
+
+def _entry(result: dict[str, Any], primary: bool = True) -> dict[str, Any]:
+    found = [
+        entry
+        for entry in result["assessment"]
+        if (entry["criterion"] == result["primary_assessment"]) is primary
+    ]
+    return found[0]
+
+
+def test_summary_begins_with_simulated_then_the_primary_assessment(result: dict[str, Any]) -> None:
+    lines = summary_lines(result)
+    primary = _entry(result)
+    assert lines[0] == "This scan is simulated: no patient exists."
+    assert lines[1].startswith(f"{primary['criterion']}: {primary['category']}, ")
+    assert f"{primary['probability']:.2f}" in lines[1]
+
+
+def test_summary_gives_the_median_with_its_interval(result: dict[str, Any]) -> None:
+    median = result["vertebrae"]["L1"]["measurements"]["trabecular_median_hu"]
+    (line,) = [line for line in summary_lines(result) if "trabecular median" in line]
+    assert line.startswith("L1 trabecular median: 104 HU (95 % interval 95 to 112), ")
+    assert line.endswith(median["method"])
+
+
+def test_summary_lists_exactly_the_flags_with_an_effect(result: dict[str, Any]) -> None:
+    result["flags"][0]["effect"] = "none"
+    shown = [line for line in summary_lines(result) if line.startswith("[")]
+    told = [flag for flag in result["flags"] if flag["effect"] != "none"]
+    assert len(shown) == len(told) < len(result["flags"])
+    for line, flag in zip(shown, told, strict=True):
+        assert line.startswith(f"[{flag['effect']}] {flag['level'] or 'scan'}: {flag['message']}")
+        assert line.endswith(f"({flag['code']})")
+
+
+def test_summary_says_why_it_is_withheld(result: dict[str, Any]) -> None:
+    primary = _entry(result)
+    primary["withheld"] = "L1 is not labelled."
+    line = next(line for line in summary_lines(result) if primary["criterion"] in line)
+    assert line == f"{primary['criterion']}: withheld. L1 is not labelled."
+
+
+def test_summary_without_probability_interval_or_level(result: dict[str, Any]) -> None:
+    bare = copy.deepcopy(result)
+    _entry(bare)["probability"] = None
+    bare["vertebrae"]["L1"]["measurements"]["trabecular_median_hu"]["interval"] = None
+    lines = summary_lines(bare)
+    assert "probability" not in lines[1]
+    assert not any("interval" in line for line in lines)
+    del bare["vertebrae"]["L1"]
+    assert not any("trabecular median" in line for line in summary_lines(bare))
+
+
+def test_summary_of_a_failure() -> None:
+    failed = {
+        "simulated": False,
+        "status": "failed",
+        "error": {"type": "GeometryError", "message": "Slices are missing."},
+    }
+    assert summary_lines(failed) == ["failed: Slices are missing."]
+
+
+def test_progress_off_a_terminal_is_one_line_an_item(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.items("Screening", 2, quiet=False) as advance:
+        assert advance is not None
+        advance("a: done")
+        advance("b: failed: [no] slices")
+    with progress.items("Simulating", None, quiet=False) as advance:
+        assert advance is not None
+        advance("c")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == ["[1/2] a: done", "[2/2] b: failed: [no] slices", "[1] c"]
+
+
+def test_stages_off_a_terminal_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.stages(quiet=False) as show:
+        assert show is not None
+        show("Reading")
+    assert capsys.readouterr().err == "Reading\n"
+
+
+@pytest.mark.parametrize("shows", [progress.stages(True), progress.items("x", 1, True)])
+def test_quiet_shows_nothing(shows: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with shows as show:
+        assert show is None
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_on_a_terminal_keeps_the_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_on_terminal", lambda: True)
+    with progress.items("Screening", 1, quiet=False) as advance:
+        assert advance is not None
+        advance("a: failed: [no] slices")
+    with progress.stages(quiet=False) as show:
+        assert show is not None
+        show("Reading")
+    shown = capsys.readouterr()
+    assert "a: failed: [no] slices" in shown.err
+    assert "1/1" in shown.err
+    assert shown.out == ""
