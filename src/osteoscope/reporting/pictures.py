@@ -117,19 +117,14 @@ class _Words:
     @property
     def caption(self) -> str:
         if self.shown is None:
-            where = "the middle of the scan; no vertebra is labelled"
+            where = "the middle of the scan, since no vertebra is labelled"
         elif self.shown != self.level:
             where = f"{self.shown}, because {self.level} was not found"
         else:
             where = self.level
-        text = f"{self.cut.plane.capitalize()} plane through {where}."
-        if self.shown is not None:
-            text += " Blue: outline of the segmented vertebrae."
-        if self.cut.region is not None:
-            text += " Amber: the measured region."
-        elif self.shown is not None:
-            text += " No measured region is drawn."
-        return f"Simulated scan, no patient. {text}" if self.simulated else text
+        region = "with the measured region" if self.cut.region is not None else "no region drawn"
+        text = f"{self.cut.plane.capitalize()} plane through {where}; {region}."
+        return f"Simulated scan. {text}" if self.simulated else text
 
 
 def _level_positions(
@@ -152,7 +147,7 @@ def _draw(
     rows_from, rows_to, columns_from, columns_to = cut.view_mm
     ratio = (columns_to - columns_from) / (rows_to - rows_from)
     figure = Figure(figsize=(_HEIGHT_INCH * ratio, _HEIGHT_INCH), dpi=_DPI, facecolor="black")
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_facecolor("black")
     axes.set_axis_off()
@@ -165,7 +160,7 @@ def _draw(
     _draw_marks(axes, cut.plane, words)
     buffer = io.BytesIO()
     # Software is left out so that one result gives the same bytes under every matplotlib.
-    canvas.print_png(buffer, metadata={"Description": words.caption, "Software": None})
+    figure.savefig(buffer, format="png", metadata={"Description": words.caption, "Software": None})
     return buffer.getvalue()
 
 
@@ -204,8 +199,8 @@ def _draw_outlines(axes: Axes, cut: PlaneCut, labels: LabelMap) -> None:
 
 def _outline(
     axes: Axes,
-    x_mm: NDArray[np.float64],
-    y_mm: NDArray[np.float64],
+    x_mm: NDArray[np.floating],
+    y_mm: NDArray[np.floating],
     share: NDArray[np.float32],
     colour: str,
     width: float,
@@ -257,15 +252,17 @@ def _draw_marks(axes: Axes, plane: Plane, words: _Words) -> None:
     _write(axes, (0.02, 0.02), f"W {width:.0f}\nL {level:.0f}", 7, ("left", "bottom"))
     _scale_bar(axes, 20.0 if plane == "axial" else 50.0)
     if words.simulated:
+        # Beside the spine: the mark must be seen and the bone too.
+        x, y = {"sagittal": (0.86, 0.5), "coronal": (0.84, 0.6), "axial": (0.5, 0.1)}[plane]
         axes.text(
-            0.5,
-            0.5,
+            x,
+            y,
             "SIMULATED",
             transform=axes.transAxes,
-            rotation=90.0 if plane != "axial" else 30.0,
+            rotation=0.0 if plane == "axial" else 90.0,
             color="white",
-            alpha=0.28,
-            fontsize=34,
+            alpha=0.4,
+            fontsize=28,
             fontweight="bold",
             ha="center",
             va="center",

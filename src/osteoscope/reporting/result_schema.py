@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
-from jsonschema.validators import extend
 
 from osteoscope.core.errors import InputError
 
@@ -34,7 +33,7 @@ def result_schema() -> Mapping[str, Any]:
     return schema
 
 
-def validate_result(result: Mapping[str, Any]) -> None:
+def validate_result(result: dict[str, Any]) -> None:
     """Check a screen's result against the schema and against itself.
 
     Beyond the schema, a result must make sense: every number finite, every interval rising, the
@@ -49,6 +48,7 @@ def validate_result(result: Mapping[str, Any]) -> None:
         InputError: The result breaks a rule. The message gives the path of the first violation
             and the rule; free text met there is never repeated, since it may identify a patient.
     """
+    result = _as_json(result, ())
     errors = list(_validator().iter_errors(result))
     if errors:
         path, rule = min((_deepest(error) for error in errors), key=lambda found: _order(found[0]))
@@ -59,11 +59,18 @@ def validate_result(result: Mapping[str, Any]) -> None:
 
 @cache
 def _validator() -> Validator:
-    # A tuple is written to JSON as an array, so it is one here.
-    types = Draft202012Validator.TYPE_CHECKER.redefine(
-        "array", lambda _, value: isinstance(value, list | tuple)
-    )
-    return extend(Draft202012Validator, type_checker=types)(result_schema())
+    return Draft202012Validator(result_schema())
+
+
+def _as_json(value: object, path: Path) -> Any:
+    """The value as JSON will hold it: tuples become arrays, and other types are refused."""
+    if isinstance(value, dict):
+        return {key: _as_json(inner, (*path, key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(inner, (*path, n)) for n, inner in enumerate(value)]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise InputError(_sentence(path, f"{_kind(value)} cannot be written as JSON"))
 
 
 def _sentence(path: Path, rule: str) -> str:
@@ -126,7 +133,7 @@ def _kind(value: object) -> str:
             return f"a text of {len(value)} characters"
         case Mapping():
             return "an object"
-        case list() | tuple():
+        case list():
             return "a list"
         case _:
             return f"a {type(value).__name__}"
@@ -189,5 +196,5 @@ def _falling_intervals(value: object, path: Path) -> Iterator[tuple[Path, str]]:
 def _children(value: object) -> Iterator[tuple[str | int, object]]:
     if isinstance(value, Mapping):
         yield from value.items()
-    elif isinstance(value, Sequence) and not isinstance(value, str):
+    elif isinstance(value, list):
         yield from enumerate(value)

@@ -1,0 +1,154 @@
+"""What a report says, in the order in which a reader needs it, taken from a result as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from osteoscope.core.label_schemes import VERTEBRAE
+from osteoscope.reporting.wording import NOT_STATED, acquisition_facts, number, unit_sign
+
+_MAIN_CODES = (
+    "trabecular_median_hu",
+    "trabecular_mean_hu",
+    "trabecular_sd_hu",
+    "trabecular_vbmd_mg_cm3",
+    "trabecular_volume_cm3",
+    "anterior_height_mm",
+    "middle_height_mm",
+    "posterior_height_mm",
+)
+"""Columns of the table of vertebrae; every other measurement stands in the full list."""
+_SEVERITY_ORDER = {"serious": 0, "warning": 1, "info": 2}
+_HEADLINE_FLAGS = 5
+EFFECTS = (
+    ("withhold", "Findings that withhold a result"),
+    ("warn", "Findings to weigh"),
+    ("none", "Noted, without effect"),
+)
+
+
+def primary_assessment(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The assessment of the headline."""
+    name = result["primary_assessment"]
+    entry: Mapping[str, Any] = next(e for e in result["assessment"] if e["criterion"] == name)
+    return entry
+
+
+def page_content(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Names and values that the template of the report uses.
+
+    Args:
+        result: A valid ``result.json`` that did not fail.
+    """
+    primary = primary_assessment(result)
+    measured = ordered_vertebrae(result)
+    codes = table_codes(measured, primary.get("quantity"))
+    return {
+        "primary": primary,
+        "method": _method(result, primary),
+        "others": [e for e in result["assessment"] if e is not primary],
+        "concerns": concerns(result),
+        "more_concerns": max(0, len(_effective(result)) - _HEADLINE_FLAGS),
+        "chips": _chips(result),
+        "vertebrae": measured,
+        "codes": codes,
+        "covered": _covered(measured, codes),
+        "flag_groups": flag_groups(result),
+        "facts": acquisition_facts(result["scan"]["acquisition"]),
+        "spacing": _spacing(result["scan"]["spacing_mm"]),
+        "limits": _limits(result),
+    }
+
+
+def ordered_vertebrae(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The vertebrae from the head down."""
+    return sorted(result["vertebrae"].items(), key=lambda item: VERTEBRAE.index(item[0]))
+
+
+def table_codes(
+    vertebrae: Sequence[tuple[str, Mapping[str, Any]]], quantity: str | None
+) -> list[tuple[str, str]]:
+    """Columns of the table with their units: the judged quantity, then the known main ones.
+
+    A measurement that no vertebra has gets no column; the full list says why it is missing.
+    """
+    units: dict[str, str] = {}
+    for _, vertebra in vertebrae:
+        for code, measurement in vertebra["measurements"].items():
+            if "value" in measurement:
+                units.setdefault(code, measurement["unit"])
+    first = [quantity] if quantity in units else []
+    wanted = [*first, *(code for code in _MAIN_CODES if code in units and code != quantity)]
+    return [(code, unit_sign(units[code])) for code in wanted]
+
+
+def _covered(
+    vertebrae: Sequence[tuple[str, Mapping[str, Any]]], codes: Sequence[tuple[str, str]]
+) -> list[str]:
+    """The sources of error in the intervals of the table's first column."""
+    for _, vertebra in vertebrae:
+        for code, _ in codes[:1]:
+            interval = vertebra["measurements"].get(code, {}).get("interval")
+            if interval is not None:
+                return list(interval["covers"])
+    return []
+
+
+def concerns(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The first findings that withhold or warn, gravest first."""
+    return _effective(result)[:_HEADLINE_FLAGS]
+
+
+def _effective(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Findings with an effect; those of the assessed vertebra and of the whole scan lead."""
+    level = result["config"].get("level") or primary_assessment(result).get("level")
+
+    def rank(flag: Mapping[str, Any]) -> tuple[bool, int, int]:
+        elsewhere = flag["level"] not in (None, level)
+        return elsewhere, int(flag["effect"] == "warn"), _SEVERITY_ORDER[flag["severity"]]
+
+    return sorted((f for f in result["flags"] if f["effect"] != "none"), key=rank)
+
+
+def flag_groups(result: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:
+    """Effect, heading and findings of each group that has any, gravest first in each."""
+    groups = []
+    for effect, heading in EFFECTS:
+        flags = [flag for flag in result["flags"] if flag["effect"] == effect]
+        flags.sort(key=lambda flag: _SEVERITY_ORDER[flag["severity"]])
+        if flags:
+            groups.append((effect, heading, flags))
+    return groups
+
+
+def _method(result: Mapping[str, Any], primary: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The measurement that the headline rests on, with its method and region."""
+    vertebra = result["vertebrae"].get(primary.get("level"), {"measurements": {}})
+    found: Mapping[str, Any] | None = vertebra["measurements"].get(primary.get("quantity"))
+    return found if found is not None and "value" in found else None
+
+
+def _chips(result: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """The facts on which trust rests most: name, value, and whether it is known."""
+    facts = dict(acquisition_facts(result["scan"]["acquisition"]))
+    names = ("Tube voltage", "Contrast", "Slice thickness", "Reconstruction kernel")
+    chips = [(name, facts[name], facts[name] != NOT_STATED) for name in names]
+    chips.insert(2, ("Slice spacing", number(result["scan"]["spacing_mm"][0], "mm"), True))
+    segmentation = result["segmentation"]
+    source = segmentation["segmenter"] if segmentation else "none"
+    chips.append(("Segmentation", source, segmentation is not None))
+    return chips
+
+
+def _spacing(spacing_mm: Sequence[float]) -> str:
+    return " × ".join(f"{s:.3g}" for s in spacing_mm) + " mm (z, y, x)"
+
+
+def _limits(result: Mapping[str, Any]) -> list[str]:
+    """Every limit that an assessment or the virtual DXA states, once."""
+    found: list[str] = []
+    for source in (*result["assessment"], result["virtual_dxa"]):
+        limits = source.get("limits") or []
+        found += [limits] if isinstance(limits, str) else list(limits)
+    return list(dict.fromkeys(found))
