@@ -1,0 +1,118 @@
+"""Every flag of one scan, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscope.anatomy.quality.contrast import aorta_attenuation, contrast_flags
+from osteoscope.anatomy.quality.coverage import unlabelled_spine_flags
+from osteoscope.anatomy.quality.field_of_view import field_of_view_flags
+from osteoscope.anatomy.quality.fracture import fracture_flags
+from osteoscope.anatomy.quality.labelling import labelling_flags
+from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
+from osteoscope.anatomy.quality.metal import metal_clusters, metal_flags
+from osteoscope.anatomy.quality.noise import measure_noise_hu, noise_flags
+from osteoscope.anatomy.quality.plausibility import plausibility_flags
+from osteoscope.anatomy.quality.region import region_flags, region_median_hu
+from osteoscope.anatomy.quality.scan import acquisition_flags
+from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.flag import Flag
+from osteoscope.core.label_schemes import VERTEBRAE
+from osteoscope.core.labelmap import LabelMap
+from osteoscope.core.volume import Volume
+
+_NEIGHBOURS = 2
+"""Levels above and below whose medians a vertebra's is compared with."""
+
+
+def examine_scan(
+    volume: Volume,
+    labels: LabelMap,
+    vertebrae: Mapping[str, Vertebra],
+    wanted: Sequence[str],
+    limits: QualityLimits = DEFAULT_LIMITS,
+    *,
+    weights: Mapping[str, NDArray[np.float32]] | None = None,
+) -> list[Flag]:
+    """All quality flags of a scan and its labels: whole scan first, then level by level.
+
+    Args:
+        volume: The scan, HU, in any orientation.
+        labels: Labels on the scan's grid, in any orientation.
+        vertebrae: Every labelled vertebra, from ``measure_vertebrae``.
+        wanted: The levels that the result is to report; flags of a single level's inside, edge
+            or heights are raised for these.
+        limits: Thresholds.
+        weights: The measured region of each level on its vertebra's grid, where there is one.
+
+    Returns:
+        The flags; those that withhold a level or everything say so in ``effect``.
+
+    Raises:
+        InputError: The scan is not in HU.
+    """
+    noise_hu = measure_noise_hu(volume, vertebrae)
+    flags = scan_flags(volume, labels, vertebrae, wanted, limits, noise_hu=noise_hu)
+    flags += labelling_flags(labels, vertebrae, wanted, limits)
+    flags += plausibility_flags(vertebrae, limits)
+    flags += fracture_flags(vertebrae, limits, wanted=wanted)
+    present = [level for level in wanted if level in vertebrae]
+    medians = {level: region_median_hu(volume, vertebrae[level]) for level in present}
+    for level in present:
+        flags += region_flags(
+            volume,
+            vertebrae[level],
+            None if weights is None else weights.get(level),
+            limits,
+            noise_hu=noise_hu,
+            neighbours_hu=_neighbours_hu(level, medians),
+        )
+    return sorted(flags, key=_place)
+
+
+def scan_flags(
+    volume: Volume,
+    labels: LabelMap,
+    vertebrae: Mapping[str, Vertebra],
+    wanted: Sequence[str],
+    limits: QualityLimits = DEFAULT_LIMITS,
+    *,
+    noise_hu: float | None = None,
+) -> list[Flag]:
+    """The flags that concern the scan as a whole; arguments as in :func:`examine_scan`.
+
+    Args:
+        volume: The scan, HU.
+        labels: Labels on its grid.
+        vertebrae: Every labelled vertebra.
+        wanted: The levels that the result is to report.
+        limits: Thresholds.
+        noise_hu: From :func:`measure_noise_hu`; measured here where None.
+    """
+    noise = measure_noise_hu(volume, vertebrae) if noise_hu is None else noise_hu
+    return [
+        *acquisition_flags(volume, limits),
+        *contrast_flags(volume, aorta_attenuation(volume, labels, vertebrae), limits),
+        *noise_flags(noise, limits),
+        *field_of_view_flags(volume, vertebrae, limits),
+        *metal_flags(metal_clusters(volume, limits), vertebrae, limits),
+        *unlabelled_spine_flags(volume, labels, vertebrae, wanted, limits),
+    ]
+
+
+def _neighbours_hu(level: str, medians: Mapping[str, float | None]) -> float | None:
+    """Median of the neighbours' medians; None below two of them."""
+    place = VERTEBRAE.index(level)
+    near = [
+        value
+        for other, value in medians.items()
+        if value is not None and 0 < abs(VERTEBRAE.index(other) - place) <= _NEIGHBOURS
+    ]
+    return float(np.median(near)) if len(near) >= 2 else None
+
+
+def _place(flag: Flag) -> int:
+    return -1 if flag.level is None else VERTEBRAE.index(flag.level)

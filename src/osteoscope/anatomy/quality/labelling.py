@@ -1,0 +1,256 @@
+"""Flags from the labels alone: levels that are missing, cut, doubled or out of order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
+from osteoscope.anatomy.quality.numbering import numbering_flags
+from osteoscope.anatomy.quality.surroundings import from_head_down
+from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.flag import Flag
+from osteoscope.core.label_schemes import VERTEBRAE
+from osteoscope.core.labelmap import LabelMap
+
+_COARSE_MM = 2.0
+"""Components are counted at this spacing: what matters is centimetres large."""
+_BRIDGE_MM = 5.0
+"""Erosion that breaks the bridges (touching facets, pedicles) between two bodies."""
+_SECOND_BODY_SHARE = 0.3
+"""A second eroded core this large beside the first is a second body; arches leave less."""
+
+
+def labelling_flags(
+    labels: LabelMap,
+    vertebrae: Mapping[str, Vertebra],
+    wanted: Sequence[str],
+    limits: QualityLimits = DEFAULT_LIMITS,
+) -> list[Flag]:
+    """All flags that need the labels but not the scan.
+
+    ``level_missing``, ``touches_edge``, ``labels_doubled``, ``labels_out_of_order``, and those of
+    :func:`osteoscope.anatomy.quality.numbering.numbering_flags`.
+
+    Args:
+        labels: Labels on the scan's grid, in any orientation.
+        vertebrae: Every vertebra that the labels hold, by level, boxes in the canonical array.
+        wanted: The levels that the result is to report.
+        limits: Thresholds.
+    """
+    named = labels.canonical()
+    flags = missing_flags(vertebrae, wanted)
+    for level in wanted:
+        if level in vertebrae:
+            flags += edge_flags(named, vertebrae[level], limits)
+    for vertebra in vertebrae.values():
+        flags += doubled_flags(vertebra, limits)
+    flags += order_flags(vertebrae)
+    return flags + numbering_flags(named, vertebrae, limits)
+
+
+def missing_flags(vertebrae: Mapping[str, Vertebra], wanted: Sequence[str]) -> list[Flag]:
+    """``level_missing`` for each wanted level without a label; it withholds that level.
+
+    A gap between labelled levels is *serious*: the vertebra is there and its label is not.
+    """
+    places = sorted(VERTEBRAE.index(level) for level in vertebrae)
+    flags = []
+    for level in wanted:
+        if level in vertebrae:
+            continue
+        place = VERTEBRAE.index(level)
+        gap = bool(places) and places[0] < place < places[-1]
+        tail = (
+            "although levels above and below it are labelled"
+            if gap
+            else f"the labels hold {len(places)} vertebrae"
+        )
+        flags.append(
+            Flag(
+                "level_missing",
+                f"{level} is not labelled ({tail}): nothing is reported for it.",
+                "serious" if gap else "warning",
+                "withhold",
+                level,
+                {"between_labelled_levels": gap, "labelled": list(vertebrae)},
+            )
+        )
+    return flags
+
+
+def edge_flags(
+    labels: LabelMap, vertebra: Vertebra, limits: QualityLimits = DEFAULT_LIMITS
+) -> list[Flag]:
+    """``touches_edge`` where the scan or the labelled slices end inside a vertebra.
+
+    It withholds the level where the body is cut, and warns where only processes of the arch are.
+
+    Args:
+        labels: Canonical labels.
+        vertebra: The vertebra.
+        limits: ``cut_share``.
+    """
+    ends = _cut_ends(labels, vertebra, limits.cut_share)
+    body_cut = [name for name, part in ends.items() if part == "body"]
+    sides = [s for s in vertebra.touches if s not in ends]
+    if not ends and not sides:
+        return []
+    body = vertebra.mask if vertebra.body is None else vertebra.body
+    sides_cut = [s for s in sides if _reaches(body, vertebra, labels.array.shape, s)]
+    cut = body_cut or sides_cut
+    touched = sorted({*ends, *sides})
+    where = ", ".join(touched)
+    text = (
+        f"The body of {vertebra.level} is cut off ({where} edge of the scan or of its labels): "
+        "its density is withheld."
+        if cut
+        else f"{vertebra.level} reaches the {where} edge of the scan with its arch only; its body "
+        "is whole."
+    )
+    return [
+        Flag(
+            "touches_edge",
+            text,
+            "serious" if cut else "info",
+            "withhold" if cut else "warn",
+            vertebra.level,
+            {"edges": touched, "body_cut": bool(cut), "mask_touches": list(vertebra.touches)},
+        )
+    ]
+
+
+def doubled_flags(vertebra: Vertebra, limits: QualityLimits = DEFAULT_LIMITS) -> list[Flag]:
+    """``labels_doubled`` where one name covers two vertebrae; it withholds that level.
+
+    Two ways to see it: a separate second component, large and as far away as a neighbour; or,
+    where facets bridge the two, a second core after an erosion by 5 mm.
+    """
+    step = np.maximum(1, (_COARSE_MM / vertebra.grid.spacing_mm).astype(int))
+    mask = vertebra.mask[:: step[0], :: step[1], :: step[2]]
+    spacing = vertebra.grid.spacing_mm * step
+    second = _second_component(mask, spacing, limits)
+    if second is None:
+        depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)
+        core = np.asarray(depth[1:-1, 1:-1, 1:-1] > _BRIDGE_MM)
+        second = _second_core(core, spacing, limits)
+    if second is None:
+        return []
+    volume_cm3, distance_mm = second
+    return [
+        Flag(
+            "labels_doubled",
+            f"The label {vertebra.level} covers two separate pieces {distance_mm:.0f} mm apart "
+            f"(the second {volume_cm3:.1f} cm3): it may name two vertebrae.",
+            "serious",
+            "withhold",
+            vertebra.level,
+            {
+                "second_volume_cm3": round(volume_cm3, 2),
+                "distance_mm": round(distance_mm, 1),
+                "limit_cm3": limits.doubled_volume_cm3,
+                "limit_mm": limits.doubled_distance_mm,
+            },
+        )
+    ]
+
+
+def order_flags(vertebrae: Mapping[str, Vertebra]) -> list[Flag]:
+    """``labels_out_of_order`` where names do not follow the spine; it withholds everything."""
+    named = from_head_down(vertebrae)
+    heights = [float(v.centre_mm[2]) for v in named]
+    found = [named[i].level for i in np.argsort(heights)[::-1]]
+    expected = [v.level for v in named]
+    wrong = [a for a, b in zip(found, expected, strict=True) if a != b]
+    if not wrong:
+        return []
+    return [
+        Flag(
+            "labels_out_of_order",
+            f"From the head down the labels read {', '.join(found)}: {len(wrong)} of them are out "
+            "of order, so no level's name can be trusted.",
+            "serious",
+            "withhold",
+            None,
+            {"found": found, "expected": expected, "levels": wrong},
+        )
+    ]
+
+
+def _cut_ends(labels: LabelMap, vertebra: Vertebra, cut_share: float) -> dict[str, str]:
+    """Ends of the scan or of the labelled slices that cut this vertebra: ``body`` or ``arch``."""
+    ends: dict[str, str] = {}
+    for part, mask in (("arch", vertebra.mask), ("body", vertebra.body)):
+        if mask is None:
+            continue
+        area = np.count_nonzero(mask, axis=(1, 2))
+        filled = np.flatnonzero(area)
+        if filled.size == 0:
+            continue
+        for name, layer, step in (("inferior", filled[0], -1), ("superior", filled[-1], 1)):
+            beyond = vertebra.box[0].start + int(layer) + step
+            scan_ends = not 0 <= beyond < labels.array.shape[0]
+            large = bool(area[layer] > cut_share * area.max())
+            # A label may end where the vertebra ends; a broad flat end was cut.
+            if scan_ends or (large and not labels.array[beyond].any()):
+                ends[name] = part if large else ends.get(name, "arch")
+    if vertebra.body is None:
+        return dict.fromkeys(ends, "body")
+    return ends
+
+
+def _reaches(
+    mask: NDArray[np.bool_], vertebra: Vertebra, shape: tuple[int, ...], side: str
+) -> bool:
+    names = {
+        "inferior": (0, 0), "superior": (0, -1), "anterior": (1, 0), "posterior": (1, -1),
+        "right": (2, 0), "left": (2, -1),
+    }  # fmt: skip
+    if side not in names:
+        return False
+    axis, end = names[side]
+    box = vertebra.box[axis]
+    at_end = box.start == 0 if end == 0 else box.stop == shape[axis]
+    return at_end and bool(np.take(mask, end, axis=axis).any())
+
+
+def _second_component(
+    mask: NDArray[np.bool_], spacing: NDArray[np.float64], limits: QualityLimits
+) -> tuple[float, float] | None:
+    components, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    if count < 2:
+        return None
+    sizes = np.bincount(components.ravel())[1:]
+    first, second = np.argsort(sizes)[::-1][:2]
+    volume_cm3 = float(sizes[second] * np.prod(spacing)) / 1000.0
+    distance_mm = _rise_mm(components, int(first) + 1, int(second) + 1, spacing)
+    if volume_cm3 < limits.doubled_volume_cm3 or distance_mm < limits.doubled_distance_mm:
+        return None
+    return volume_cm3, distance_mm
+
+
+def _second_core(
+    core: NDArray[np.bool_], spacing: NDArray[np.float64], limits: QualityLimits
+) -> tuple[float, float] | None:
+    components, count = ndimage.label(core)
+    if count < 2:
+        return None
+    sizes = np.bincount(components.ravel())[1:]
+    first, second = np.argsort(sizes)[::-1][:2]
+    distance_mm = _rise_mm(components, int(first) + 1, int(second) + 1, spacing)
+    if sizes[second] < _SECOND_BODY_SHARE * sizes[first]:
+        return None
+    if distance_mm < limits.doubled_distance_mm * 0.8:
+        return None
+    return float(sizes[second] * np.prod(spacing)) / 1000.0, distance_mm
+
+
+def _rise_mm(
+    components: NDArray[np.integer], one: int, other: int, spacing: NDArray[np.float64]
+) -> float:
+    """Distance of two components' centres along the patient's axis, mm."""
+    heights = [np.argwhere(components == n)[:, 0].mean() * spacing[0] for n in (one, other)]
+    return float(abs(heights[0] - heights[1]))

@@ -1,0 +1,127 @@
+"""Landmarks that name a vertebra: the ribs it bears and the sacrum below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
+from osteoscope.anatomy.quality.surroundings import from_head_down, grown_box
+from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.labelmap import LabelMap
+
+_COARSE_MM = 2.0
+"""Distances are taken on every voxel this far apart: ten times faster, and a millimetre off."""
+_SACRUM_REACH_MM = 60.0
+_TIGHT_MM = 4.0
+"""Where a rib's own vertebra is not labelled, only a rib this close to another one counts."""
+
+
+@dataclass(frozen=True)
+class RibContact:
+    """Which vertebra a labelled rib meets.
+
+    Args:
+        rib: Name in the scheme, for example ``rib_left_12``.
+        number: 11 or 12.
+        level: The nearest vertebra.
+        distance_mm: Between rib and vertebra.
+    """
+
+    rib: str
+    number: int
+    level: str
+    distance_mm: float
+
+
+@dataclass(frozen=True)
+class SacrumContact:
+    """How far the lowest labelled vertebra stands from the sacrum.
+
+    Args:
+        level: The lowest labelled vertebra.
+        gap_mm: From its body (or mask) to the sacrum; None where none is within 60 mm.
+    """
+
+    level: str
+    gap_mm: float | None
+
+
+def rib_contacts(
+    labels: LabelMap,
+    vertebrae: Mapping[str, Vertebra],
+    limits: QualityLimits = DEFAULT_LIMITS,
+) -> list[RibContact]:
+    """The vertebra nearest to each labelled rib 11 and 12, where one is in contact.
+
+    Ribs above the eleventh have two facets and decide nothing. A rib whose own vertebra is not
+    labelled counts only where it all but touches another.
+
+    Args:
+        labels: Canonical labels.
+        vertebrae: Every labelled vertebra.
+        limits: ``rib_contact_mm``.
+    """
+    names = {
+        name: number
+        for name, number in labels.scheme.structures.items()
+        if name.startswith("rib_") and name.endswith(("_11", "_12"))
+    }
+    best: dict[str, RibContact] = {}
+    for level in ("T9", "T10", "T11", "T12", "T13", "L1", "L2", "L3") if names else ():
+        vertebra = vertebrae.get(level)
+        if vertebra is None:
+            continue
+        strided, spacing = _coarse(vertebra.grid.spacing_mm)
+        crop = labels.array[vertebra.box][strided]
+        distance = ndimage.distance_transform_edt(~vertebra.mask[strided], sampling=spacing)
+        for name, number in names.items():
+            reached = distance[crop == number]
+            if reached.size == 0 or float(reached.min()) > limits.rib_contact_mm:
+                continue
+            contact = RibContact(name, int(name[-2:]), level, float(reached.min()))
+            if name not in best or contact.distance_mm < best[name].distance_mm:
+                best[name] = contact
+    return [
+        contact
+        for contact in best.values()
+        if f"T{contact.number}" in vertebrae or contact.distance_mm <= _TIGHT_MM
+    ]
+
+
+def sacrum_contact(labels: LabelMap, vertebrae: Mapping[str, Vertebra]) -> SacrumContact | None:
+    """Distance from the lowest labelled vertebra to the sacrum; None where no scheme names it."""
+    numbers = [labels.scheme.structures.get("sacrum"), labels.scheme.vertebrae.get("S1")]
+    known = [n for n in numbers if n is not None]
+    chain = from_head_down(vertebrae)
+    if not known or not chain:
+        return None
+    lowest = chain[-1]
+    reach = (_SACRUM_REACH_MM, _SACRUM_REACH_MM, 0.0)
+    box = grown_box([lowest.box], reach, labels.grid)
+    strided, spacing = _coarse(labels.grid.spacing_mm)
+    sacrum = np.isin(labels.array[box][strided], known)
+    if not sacrum.any():
+        return SacrumContact(lowest.level, None)
+    inside = np.zeros(tuple(s.stop - s.start for s in box), dtype=bool)
+    place = tuple(
+        slice(inner.start - outer.start, inner.stop - outer.start)
+        for inner, outer in zip(lowest.box, box, strict=True)
+    )
+    inside[place] = lowest.mask if lowest.body is None else lowest.body
+    distance = ndimage.distance_transform_edt(~inside[strided], sampling=spacing)
+    return SacrumContact(lowest.level, float(distance[sacrum].min()))
+
+
+def _coarse(
+    spacing_mm: NDArray[np.float64],
+) -> tuple[tuple[slice, slice, slice], NDArray[np.float64]]:
+    """A subset of a grid's voxels about 2 mm apart, and its spacing."""
+    step = np.maximum(1, (_COARSE_MM / spacing_mm).astype(int))
+    return (slice(None, None, step[0]), slice(None, None, step[1]), slice(None, None, step[2])), (
+        spacing_mm * step
+    )
