@@ -122,8 +122,8 @@ class _Words:
             where = f"{self.shown}, because {self.level} was not found"
         else:
             where = self.level
-        region = "with the measured region" if self.cut.region is not None else "no region drawn"
-        text = f"{self.cut.plane.capitalize()} plane through {where}; {region}."
+        region = "" if self.cut.region is not None else "; no region drawn"
+        text = f"{self.cut.plane.capitalize()} plane through {where}{region}."
         return f"Simulated scan. {text}" if self.simulated else text
 
 
@@ -230,7 +230,7 @@ def _draw_names(axes: Axes, cut: PlaneCut, names: Mapping[str, NDArray[np.float6
                 centre[0],
                 name,
                 color="white",
-                fontsize=9,
+                fontsize=11.5,
                 fontweight="bold",
                 ha="center",
                 va="center",
@@ -244,16 +244,16 @@ def _draw_marks(axes: Axes, plane: Plane, words: _Words) -> None:
         (0.015, 0.5, left, "left", "center"),
         (0.985, 0.5, right, "right", "center"),
         (0.5, 0.985, top, "center", "top"),
-        (0.5, 0.015, bottom, "center", "bottom"),
+        (0.5, 0.012, bottom, "center", "bottom"),
     ):
-        _write(axes, (x, y), letter, 11, (across, down))
+        _write(axes, (x, y), letter, 13, (across, down))
     width, level = WINDOW_HU[plane]
-    _write(axes, (0.02, 0.985), words.title, 9, ("left", "top"))
-    _write(axes, (0.02, 0.02), f"W {width:.0f}\nL {level:.0f}", 7, ("left", "bottom"))
+    text = f"{words.title}\nW {width:.0f}  L {level:.0f}"
+    _write(axes, (0.02, 0.015), text, 9.5, ("left", "bottom"))
     _scale_bar(axes, 20.0 if plane == "axial" else 50.0)
     if words.simulated:
         # Beside the spine: the mark must be seen and the bone too.
-        x, y = {"sagittal": (0.86, 0.5), "coronal": (0.84, 0.6), "axial": (0.5, 0.1)}[plane]
+        x, y = {"sagittal": (0.86, 0.5), "coronal": (0.13, 0.32), "axial": (0.5, 0.1)}[plane]
         axes.text(
             x,
             y,
@@ -297,4 +297,4 @@ def _scale_bar(axes: Axes, length_mm: float) -> None:
         solid_capstyle="butt",
         path_effects=_HALO,
     )
-    _write(axes, ((start + end) / 2, 0.028), f"{length_mm:.0f} mm", 7.5, ("center", "bottom"))
+    _write(axes, ((start + end) / 2, 0.028), f"{length_mm:.0f} mm", 9.5, ("center", "bottom"))
