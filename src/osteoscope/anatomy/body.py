@@ -118,7 +118,7 @@ def _fit_wall(s: NDArray[np.float64], p: NDArray[np.float64]) -> PosteriorWall:
     low, high = float(s.min()), float(s.max())
     design = np.stack([np.ones_like(s), s, s * s], axis=1)
     weight = np.ones_like(s)
-    solution = np.zeros(3)
+    solution: NDArray[np.floating] = np.zeros(3)
     for _ in range(4):
         solution = np.linalg.lstsq(design * weight[:, None], p * weight, rcond=None)[0]
         residual = p - design @ solution
@@ -143,12 +143,12 @@ def cut_body(
         (z, y, x) bool, the largest connected piece.
     """
     index = np.argwhere(mask)
-    l, p, s = frame.voxel_coordinates(grid, index).T
+    left, p, s = frame.voxel_coordinates(grid, index).T
     bounds = limits.widened()
     inside = (
         (p <= wall.at(s))
-        & (l >= bounds.left_mm[0])
-        & (l <= bounds.left_mm[1])
+        & (left >= bounds.left_mm[0])
+        & (left <= bounds.left_mm[1])
         & (s >= bounds.height_mm[0])
         & (s <= bounds.height_mm[1])
     )
@@ -159,9 +159,14 @@ def cut_body(
 
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest face-connected piece of a mask; an empty mask stays empty."""
-    pieces, count = ndimage.label(mask)
-    if count <= 1:
+    boxes = ndimage.find_objects(mask.view(np.uint8))
+    if not boxes:
+        return mask
+    pieces, count = ndimage.label(mask[boxes[0]])
+    if count == 1:
         return mask
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    return np.asarray(pieces == sizes.argmax())
+    largest = np.zeros_like(mask)
+    largest[boxes[0]] = pieces == sizes.argmax()
+    return largest

@@ -15,10 +15,20 @@ _FOOTPRINT_SHARE = 0.8
 is rounded and bears osteophytes."""
 _MIDSAGITTAL_MM = 3.0
 """Half width of the slab around the mid-sagittal plane in which heights are taken."""
-_RIM_SHARE = (0.08, 0.32)
-"""Depths, as shares of the body's, between which a height is extrapolated to the wall."""
-_MIDDLE_SHARE = 0.12
-"""Half width, as share of the depth, of the patch around the middle."""
+_RIM_MM = (0.4, 2.6)
+"""Distances behind a wall at which its height is taken: on the ring apophysis, behind the
+rounding of the edge."""
+_MIDDLE_MM = 2.5
+"""Half width of the patch around the middle."""
+_SMOOTHING_VOXELS = 1.2
+"""Length, in voxels along the superior axis, over which the profile of heights is smoothed: a
+surface that crosses the voxels' layers at a small angle is a staircase of that step."""
+_EDGE_DROP = 0.85
+"""An end column below this share of the next one inwards is the rounding of the edge."""
+_ROUNDED_VOXELS = 0.8
+"""How far behind a wall a mask's edge is rounded, in voxels; columns there weigh little, so the
+profile runs on to the wall from within."""
+_ROUNDED_WEIGHT = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +76,7 @@ def column_surfaces(occupancy: NDArray[np.float32], lattice: Lattice) -> Surface
         lattice: Where the samples lie.
     """
     s = lattice.along(2)
-    l, p = lattice.along(0), lattice.along(1)
+    left, p = lattice.along(0), lattice.along(1)
     solid = occupancy >= 0.5
     columns = solid.any(axis=2)
     if np.count_nonzero(columns) < 20:
@@ -78,14 +88,14 @@ def column_surfaces(occupancy: NDArray[np.float32], lattice: Lattice) -> Surface
     centre = float(np.nanmedian((upper + lower) / 2))
     near = np.abs(s - centre) <= 3.0
     slab = solid[:, :, near].mean(axis=2) >= 0.5
-    width = _extent(slab[:, np.abs(p - _weighted(slab.sum(axis=0), p)) <= 4.0], l, axis=0)
+    width = _extent(slab[:, np.abs(p - _weighted(slab.sum(axis=0), p)) <= 4.0], left, axis=0)
     if width is None:
         return None
-    middle = np.abs(l - (width[0] + width[1]) / 2) <= _MIDSAGITTAL_MM
+    middle = np.abs(left - (width[0] + width[1]) / 2) <= _MIDSAGITTAL_MM
     depth = _extent(slab[middle].T, p, axis=0)
     if depth is None or width[1] - width[0] < 8.0 or depth[1] - depth[0] < 8.0:
         return None
-    return Surfaces(l, p, upper, lower, width, depth)
+    return Surfaces(left, p, upper, lower, width, depth)
 
 
 def _outermost(
@@ -129,10 +139,10 @@ def endplate_normal(surfaces: Surfaces, upper: bool) -> NDArray[np.float64] | No
     if np.count_nonzero(inside) < 12:
         return None
     where = np.argwhere(inside)
-    l, p, s = surfaces.l_mm[where[:, 0]], surfaces.p_mm[where[:, 1]], height[inside]
-    design = np.stack([np.ones_like(l), l - l.mean(), p - p.mean()], axis=1)
+    left, p, s = surfaces.l_mm[where[:, 0]], surfaces.p_mm[where[:, 1]], height[inside]
+    design = np.stack([np.ones_like(left), left - left.mean(), p - p.mean()], axis=1)
     weight = np.ones_like(s)
-    solution = np.zeros(3)
+    solution: NDArray[np.floating] = np.zeros(3)
     for _ in range(6):
         solution = np.linalg.lstsq(design * weight[:, None], s * weight, rcond=None)[0]
         residual = s - design @ solution
@@ -143,42 +153,75 @@ def endplate_normal(surfaces: Surfaces, upper: bool) -> NDArray[np.float64] | No
     return np.asarray(normal / np.linalg.norm(normal))
 
 
-def body_heights(surfaces: Surfaces) -> BodyHeights | None:
+def body_heights(surfaces: Surfaces, voxel_mm: NDArray[np.float64]) -> BodyHeights | None:
     """Anterior, middle and posterior height in the mid-sagittal plane, mm; None if not seen.
 
-    The rim is rounded, and a mask rounds it further, so the heights at the walls are extrapolated
-    by straight lines from the columns between 8 % and 32 % of the depth behind each wall.
+    The heights of the columns, averaged across the mid-sagittal slab and smoothed along the depth
+    (Whittaker, second differences), are read just behind the anterior wall, half-way and just in
+    front of the posterior wall.
+
+    Args:
+        surfaces: The body's endplates.
+        voxel_mm: (3,) extent of a voxel along the vertebra's left, posterior and superior.
     """
-    l0, l1 = surfaces.left_mm
-    p0, p1 = surfaces.posterior_mm
-    middle = np.abs(surfaces.l_mm - (l0 + l1) / 2) <= _MIDSAGITTAL_MM
-    columns = (surfaces.upper_mm - surfaces.lower_mm)[middle]
+    left = (surfaces.left_mm[0] + surfaces.left_mm[1]) / 2
+    slab = np.abs(surfaces.l_mm - left) <= max(_MIDSAGITTAL_MM, voxel_mm[0])
+    columns = (surfaces.upper_mm - surfaces.lower_mm)[slab]
     seen = np.isfinite(columns)
-    usable = seen.any(axis=0)
-    if not usable.any():
+    count = seen.sum(axis=0)
+    height = np.where(seen, columns, 0.0).sum(axis=0) / np.maximum(count, 1)
+    run = _longest_run((count >= 0.5 * slab.sum()) & (height >= 0.5 * _typical(height, count)))
+    if run is None:
         return None
-    height = np.where(seen, columns, 0.0).sum(axis=0)[usable] / seen.sum(axis=0)[usable]
-    depth = (surfaces.p_mm[usable] - p0) / (p1 - p0)
-    values = (
-        _at_wall(depth, height),
-        _mean_where(height, np.abs(depth - 0.5) <= _MIDDLE_SHARE),
-        _at_wall(1.0 - depth, height),
-    )
-    if any(value is None or value <= 0 for value in values):
+    run = _without_edges(height, run)
+    if run.stop - run.start < 8:
         return None
-    anterior, centre, posterior = (float(value) for value in values if value is not None)
-    return BodyHeights(anterior, centre, posterior)
+    step = float(surfaces.p_mm[1] - surfaces.p_mm[0])
+    weight = np.ones(run.stop - run.start)
+    rounded = round(float(_ROUNDED_VOXELS * voxel_mm[1] / step))
+    weight[:rounded] = weight[len(weight) - rounded :] = _ROUNDED_WEIGHT
+    profile = _smoothed(height[run], weight, float(_SMOOTHING_VOXELS * voxel_mm[2] / step))
+    behind = (np.arange(len(profile)) + 0.5) * step
+    depth = len(profile) * step
+    anterior = profile[_between(behind, _RIM_MM)].mean()
+    middle = profile[np.abs(behind - depth / 2) <= _MIDDLE_MM].mean()
+    posterior = profile[_between(depth - behind, _RIM_MM)].mean()
+    return BodyHeights(float(anterior), float(middle), float(posterior))
 
 
-def _at_wall(depth: NDArray[np.float64], height: NDArray[np.float64]) -> float | None:
-    """Height at depth 0 by a line through the heights just behind the rim."""
-    near = (depth >= _RIM_SHARE[0]) & (depth <= _RIM_SHARE[1])
-    if np.count_nonzero(near) < 3:
+def _typical(height: NDArray[np.float64], count: NDArray[np.integer]) -> float:
+    present = height[count > 0]
+    return float(np.median(present)) if len(present) else 0.0
+
+
+def _longest_run(whole: NDArray[np.bool_]) -> slice | None:
+    """The longest run of True."""
+    edges = np.diff(np.concatenate([[0], whole.astype(np.int8), [0]]))
+    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    if len(starts) == 0:
         return None
-    slope, intercept = np.polyfit(depth[near], height[near], 1)
-    del slope
-    return float(intercept)
+    longest = int(np.argmax(stops - starts))
+    return slice(int(starts[longest]), int(stops[longest]))
 
 
-def _mean_where(values: NDArray[np.float64], where: NDArray[np.bool_]) -> float | None:
-    return float(values[where].mean()) if where.any() else None
+def _without_edges(height: NDArray[np.float64], run: slice) -> slice:
+    """The run less end columns that only graze a rounded edge or an osteophyte."""
+    start, stop = run.start, run.stop
+    while stop - start > 2 and height[start] < _EDGE_DROP * height[start + 1]:
+        start += 1
+    while stop - start > 2 and height[stop - 1] < _EDGE_DROP * height[stop - 2]:
+        stop -= 1
+    return slice(start, stop)
+
+
+def _smoothed(
+    values: NDArray[np.float64], weight: NDArray[np.float64], length: float
+) -> NDArray[np.float64]:
+    """Weighted Whittaker smoothing with second differences over a length in samples."""
+    bend = np.diff(np.eye(len(values)), n=2, axis=0)
+    system = np.diag(weight) + length**4 * bend.T @ bend
+    return np.asarray(np.linalg.solve(system, weight * values), dtype=np.float64)
+
+
+def _between(values: NDArray[np.float64], ends: tuple[float, float]) -> NDArray[np.bool_]:
+    return np.asarray((values >= ends[0]) & (values <= ends[1]))

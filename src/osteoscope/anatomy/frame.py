@@ -29,11 +29,11 @@ class Frame:
 
     def coordinates(self, world_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """(..., 3) coordinates ``(l, p, s)`` of (..., 3) LPS points, mm."""
-        return (world_mm - self.origin_mm) @ self.axes.T
+        return np.asarray((world_mm - self.origin_mm) @ self.axes.T, dtype=np.float64)
 
     def world_mm(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """(..., 3) LPS of (..., 3) coordinates ``(l, p, s)``, mm."""
-        return coordinates @ self.axes + self.origin_mm
+        return np.asarray(coordinates @ self.axes + self.origin_mm, dtype=np.float64)
 
     def voxel_coordinates(
         self, grid: Grid, index: NDArray[np.integer] | NDArray[np.float64]

@@ -64,9 +64,7 @@ def locate_labels(
 
 def _unsigned(coarse: NDArray[Any]) -> NDArray[Any]:
     """Labels as ``find_objects`` wants them: negative numbers, which no scheme has, become 0."""
-    if np.issubdtype(coarse.dtype, np.unsignedinteger):
-        return coarse
-    return np.maximum(coarse, 0)
+    return coarse if coarse.dtype.kind == "u" else np.asarray(np.maximum(coarse, 0))
 
 
 def _grown(

@@ -128,13 +128,13 @@ def _measure_body(
             level, crop.place.box, crop.grid, crop.mask, given, None, core, None, touches, reason
         )
     body = given if given is not None else _cut(whole, crop.grid, oriented)
-    ends = _cut_ends(body, crop.place.box, labels)
+    ends = _cut_ends(body, crop.place, labels)
     if any(ends):
         again = orient_body(
             solid, crop.grid, canal, core, whole=given is None, usable=(not ends[0], not ends[1])
         )
         oriented = again or oriented
-    heights, reason = _heights(level, oriented, ends)
+    heights, missing = _heights(level, crop.grid, oriented, ends)
     return Vertebra(
         level=level,
         box=crop.place.box,
@@ -145,7 +145,7 @@ def _measure_body(
         centre_mm=oriented.frame.origin_mm,
         heights=heights,
         touches=touches,
-        withheld=reason,
+        withheld=missing,
     )
 
 
@@ -155,14 +155,15 @@ def _cut(whole: NDArray[np.bool_], grid: Grid, oriented: OrientedBody) -> NDArra
 
 
 def _heights(
-    level: str, oriented: OrientedBody, ends: tuple[bool, bool]
+    level: str, grid: Grid, oriented: OrientedBody, ends: tuple[bool, bool]
 ) -> tuple[BodyHeights | None, str | None]:
     if any(ends):
         which = " and ".join(
             name for name, cut in zip(("lower", "upper"), ends, strict=True) if cut
         )
         return None, f"The {which} endplate of {level} lies outside the labelled scan."
-    heights = body_heights(oriented.surfaces)
+    along = oriented.frame.axes @ grid.directions
+    heights = body_heights(oriented.surfaces, np.linalg.norm(along * grid.spacing_mm, axis=1))
     if heights is None:
         return None, f"The endplates of {level} were not seen from wall to wall."
     return heights, None
@@ -199,7 +200,7 @@ def _touched_edges(mask: NDArray[np.bool_], box: Box, shape: tuple[int, ...]) ->
     return tuple(touched)
 
 
-def _cut_ends(body: NDArray[np.bool_], box: Box, labels: LabelMap) -> tuple[bool, bool]:
+def _cut_ends(body: NDArray[np.bool_], place: Place, labels: LabelMap) -> tuple[bool, bool]:
     """Whether the body's lower and upper end are cut off by the scan's or the labels' end."""
     area = body.sum(axis=(1, 2))
     filled = np.flatnonzero(area)
@@ -207,7 +208,21 @@ def _cut_ends(body: NDArray[np.bool_], box: Box, labels: LabelMap) -> tuple[bool
         return False, False
     ends = []
     for layer, step in ((filled[0], -1), (filled[-1], +1)):
-        beyond = box[0].start + int(layer) + step
-        outside = not 0 <= beyond < labels.array.shape[0] or not labels.array[beyond].any()
-        ends.append(bool(outside and area[layer] > _CUT_SHARE * area.max()))
+        at = place.box[0].start + int(layer)
+        flat = area[layer] > _CUT_SHARE * area.max()
+        ends.append(bool(flat and _labels_end(labels, at, step, place.number)))
     return ends[0], ends[1]
+
+
+def _labels_end(labels: LabelMap, at: int, step: int, number: int) -> bool:
+    """Whether nothing is labelled beyond a layer where something else than ``number`` still is.
+
+    The highest vertebra of a segmentation of the spine alone ends by itself; where the aorta, the
+    cord or a neighbour ends in the same layer, the labels were cut.
+    """
+    if not 0 <= at + step < labels.array.shape[0]:
+        return True
+    if labels.array[at + step].any():
+        return False
+    layer = labels.array[at]
+    return bool(((layer != 0) & (layer != number)).any())

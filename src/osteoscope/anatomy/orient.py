@@ -16,7 +16,7 @@ from osteoscope.core.grid import Grid
 _ROUNDS = 3
 _REACH_MM = np.array([36.0, 34.0, 30.0])
 """Half of the box, along left, posterior and superior, in which a body is looked for."""
-_COLUMN_STEP_MM = (1.5, 1.25, 0.75)
+_COLUMN_STEP_MM = (1.5, 1.0, 0.75)
 _LATERAL_MARGIN_MM = 2.5
 
 
@@ -51,8 +51,8 @@ def core_in_front(points_mm: NDArray[np.float64], canal: Canal) -> NDArray[np.fl
     centre: NDArray[np.float64] | None = None
     for _ in range(2):
         frame = Frame(canal.point_mm, axes_from(canal.direction, posterior))
-        l, p, _s = frame.coordinates(points_mm).T
-        core = (np.abs(l) <= canal.half_width_mm + 3.0) & (p < -4.0)
+        left, p, _s = frame.coordinates(points_mm).T
+        core = (np.abs(left) <= canal.half_width_mm + 3.0) & (p < -4.0)
         if np.count_nonzero(core) < 50:
             return None
         centre = points_mm[core].mean(axis=0)
@@ -103,20 +103,21 @@ def _body_surfaces(
     occupancy: NDArray[np.float32], lattice: Lattice, wall: PosteriorWall | None
 ) -> Surfaces | None:
     """Surfaces of what stands in front of the wall, processes at the sides left out."""
-    l, p, s = (lattice.along(axis) for axis in range(3))
+    p, s = lattice.along(1), lattice.along(2)
     if wall is not None:
         occupancy *= p[:, None] <= wall.at(s)[None, :]
     first = column_surfaces(occupancy, lattice)
     if first is None:
         return None
-    left = first.left_mm
-    inside = (l >= left[0] - _LATERAL_MARGIN_MM) & (l <= left[1] + _LATERAL_MARGIN_MM)
+    left = lattice.along(0)
+    low, high = first.left_mm
+    inside = (left >= low - _LATERAL_MARGIN_MM) & (left <= high + _LATERAL_MARGIN_MM)
     occupancy *= inside[:, None, None]
     return column_surfaces(occupancy, lattice)
 
 
 def _turned(frame: Frame, surfaces: Surfaces, canal: Canal, usable: tuple[bool, bool]) -> Frame:
-    """The frame about the body's centre, superior normal to the endplates, posterior to the canal."""
+    """The frame about the body's centre: superior off the endplates, posterior to the canal."""
     normals = [
         normal
         for upper in (False, True)
