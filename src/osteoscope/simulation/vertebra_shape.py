@@ -1,0 +1,235 @@
+"""One vertebra as fields: how much trabecular bone, cortex and arch each voxel holds.
+
+The vertebra's own frame is ``(u, v, w)`` in mm: left, posterior, superior, from the centre of the
+body. A thin shell is the difference of two coverages, so its mineral is right however coarse the
+voxels are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscope.simulation.patient_spec import VertebraSpec
+from osteoscope.simulation.signed_distance import Field, Point, capsule, coverage, superellipse
+
+CORTEX_MG_CM3 = 1050.0
+OSTEOPHYTE_MG_CM3 = 450.0
+ARCH_CORTEX_MM = 0.9
+RIM_SHARE = 0.75
+"""The ring apophysis: outside this share of the half depth the endplates are flat."""
+BODY_POWER = 2.4
+WAIST = 0.09
+POSTERIOR_CONCAVITY_MM = 1.8
+
+ARCUS, SPINOSUS, COSTAL_LEFT, COSTAL_RIGHT = 41, 42, 43, 44
+SUPERIOR_LEFT, SUPERIOR_RIGHT, INFERIOR_LEFT, INFERIOR_RIGHT = 45, 46, 47, 48
+CORPUS_BORDER, CORPUS = 49, 50
+
+
+@dataclass(frozen=True, eq=False)
+class VertebraFields:
+    """What each voxel of a box holds, as volume shares unless stated otherwise.
+
+    Args:
+        trabecular: Cancellous bone of the body.
+        cortex: Compact bone: walls, endplates, shell of the arch.
+        arch: Cancellous bone of the arch.
+        osteophyte: Bone grown beyond the body's rims.
+        extra_mineral_mg_cm3: Mineral that sclerosis adds, averaged over the voxel.
+        body: All of the body: trabecular bone, its cortex and osteophytes.
+        subregion: uint8, TPTBox subregion numbers where the vertebra fills half of the voxel.
+    """
+
+    trabecular: Field
+    cortex: Field
+    arch: Field
+    osteophyte: Field
+    extra_mineral_mg_cm3: Field
+    body: Field
+    subregion: NDArray[np.uint8]
+
+    @property
+    def whole(self) -> Field:
+        """Share of each voxel that is this vertebra."""
+        return self.trabecular + self.cortex + self.arch + self.osteophyte
+
+
+def endplate_height(spec: VertebraSpec, u: Field, v: Field) -> Field:
+    """Full body height above each point of the vertebra's plane, mm.
+
+    Anterior and posterior heights hold on flat rims (the outer quarter of the half depth); between
+    them the height runs linearly, less a paraboloid that brings the centre to ``middle_mm``.
+    """
+    half_depth, half_width = spec.depth_mm / 2, spec.width_mm / 2
+    along = np.clip(v / np.float32(RIM_SHARE * half_depth), np.float32(-1), np.float32(1))
+    mean = (spec.anterior_mm + spec.posterior_mm) / 2
+    rim = np.float32(mean) + np.float32((spec.posterior_mm - spec.anterior_mm) / 2) * along
+    across = u / np.float32(RIM_SHARE * half_width)
+    bowl = np.maximum(np.float32(1) - across**2 - along**2, np.float32(0))
+    return np.asarray(rim - np.float32(mean - spec.middle_mm) * bowl, dtype=np.float32)
+
+
+def side_distance(spec: VertebraSpec, u: Field, v: Field, w: Field) -> Field:
+    """Signed distance to the body's side wall: a superellipse with a waist, hollow behind."""
+    half_height = np.float32((spec.anterior_mm + spec.posterior_mm) / 4)
+    rise = np.clip(np.abs(w) / half_height, np.float32(0), np.float32(1.2))
+    shrink = np.float32(1) - np.float32(WAIST) * np.maximum(np.float32(1) - rise**2, np.float32(0))
+    u_scaled, v_scaled = u / shrink, v / shrink
+    half_width = np.float32(spec.width_mm / 2)
+    inner = np.maximum(np.float32(1) - (u_scaled / (0.6 * half_width)) ** 2, np.float32(0))
+    hollow = np.where(v_scaled > 0, np.float32(POSTERIOR_CONCAVITY_MM) * inner, np.float32(0))
+    distance = superellipse(u_scaled, v_scaled + hollow, half_width, spec.depth_mm / 2, BODY_POWER)
+    return distance * shrink
+
+
+def _osteophyte_reach(spec: VertebraSpec, u: Field, v: Field, w: Field, half: Field) -> Field:
+    """How far bone reaches beyond the wall: a lip at each endplate, in front and at the sides."""
+    lip = np.exp(-(((half - np.abs(w)) / np.float32(3.0)) ** 2))
+    front = np.clip(np.float32(0.35) - v / np.float32(spec.depth_mm / 2), 0, 1)
+    return np.asarray(np.float32(spec.osteophyte_mm) * lip * front, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class ArchPart:
+    """A capsule of the arch: its subregion, ends, radius and stretch along ``w``."""
+
+    subregion: int
+    start: Point
+    end: Point
+    radius_mm: float
+    stretch: float
+
+
+def arch_parts(spec: VertebraSpec) -> tuple[ArchPart, ...]:
+    """The arch of a vertebra as capsules in its own frame, scaled by the body's width."""
+    s = spec.width_mm / 42.0
+    thoracic = spec.level.startswith("T") and spec.level not in ("T12", "T13")
+    back = spec.depth_mm / 2
+    swell = 1.0 + spec.facet_sclerosis_mg_cm3 / 1500.0
+
+    def at(u: float, v: float, w: float) -> Point:
+        return (u * s, back + v * s, w * s)
+
+    spine_end = at(0, 38 if thoracic else 43, -24 if thoracic else -11)
+    if spec.level == "S1":
+        spine_end = at(0, 27, -8)
+    parts = [
+        ArchPart(SPINOSUS, at(0, 22, -6), spine_end, 2.8 * s, 1.6 if thoracic else 2.6),
+    ]
+    for side, costal, superior, inferior in (
+        (1.0, COSTAL_LEFT, SUPERIOR_LEFT, INFERIOR_LEFT),
+        (-1.0, COSTAL_RIGHT, SUPERIOR_RIGHT, INFERIOR_RIGHT),
+    ):
+        tip = at(side * 27, 20, 6) if thoracic else at(side * 37, 15, 4)
+        parts += [
+            ArchPart(ARCUS, at(side * 13.5, -3, 4), at(side * 15, 12, 3), 3.9 * s, 1.6),
+            ArchPart(ARCUS, at(side * 13, 15, -3), at(0, 20.5, -8), 2.7 * s, 2.6),
+            ArchPart(superior, at(side * 16.5, 13, 2), at(side * 18, 13, 14), 3.6 * s * swell, 1.0),
+        ]
+        if spec.level == "S1":
+            continue
+        parts += [
+            ArchPart(costal, at(side * 15, 12, 3), tip, 3.1 * s, 1.2),
+            ArchPart(
+                inferior, at(side * 13, 16, -4), at(side * 10.5, 18, -19), 3.4 * s * swell, 1.0
+            ),
+        ]
+    return tuple(parts)
+
+
+def _arch(
+    spec: VertebraSpec, point: tuple[Field, Field, Field], width_mm: float
+) -> tuple[Field, Field, NDArray[np.uint8]]:
+    """Distance to the arch, share of the voxel in a facet, and the nearest part's subregion."""
+    u, v, w = point
+    best: Field | None = None
+    facets: Field | None = None
+    region = np.zeros(np.broadcast_shapes(u.shape, v.shape, w.shape), dtype=np.uint8)
+    for part in arch_parts(spec):
+        k = part.stretch
+        squeezed = (u, v, np.asarray(w / np.float32(k), dtype=np.float32))
+        start = (part.start[0], part.start[1], part.start[2] / k)
+        end = (part.end[0], part.end[1], part.end[2] / k)
+        distance = capsule(squeezed, start, end, part.radius_mm)
+        if part.subregion in (SUPERIOR_LEFT, SUPERIOR_RIGHT, INFERIOR_LEFT, INFERIOR_RIGHT):
+            facets = distance if facets is None else np.minimum(facets, distance)
+        if best is None:
+            best = distance
+            region[...] = part.subregion
+        else:
+            nearer = distance < best
+            region[nearer] = part.subregion
+            best = np.minimum(best, distance)
+    assert best is not None  # an arch always has parts
+    assert facets is not None
+    return best, coverage(facets, width_mm), region
+
+
+def vertebra_fields(
+    spec: VertebraSpec,
+    point: tuple[Field, Field, Field],
+    in_plane_mm: float,
+    slice_mm: float,
+) -> VertebraFields:
+    """Evaluate a vertebra on a box of points.
+
+    Args:
+        spec: The vertebra.
+        point: ``(u, v, w)`` of every voxel, (z, y, x) each, mm in the vertebra's frame.
+        in_plane_mm: Voxel size across the vertebra's axis.
+        slice_mm: Voxel size along it.
+
+    Returns:
+        Volume shares that are zero outside the vertebra and sum to at most one.
+    """
+    u, v, w = point
+    half = endplate_height(spec, u, v) / np.float32(2)
+    side = side_distance(spec, u, v, w)
+    plate = np.abs(w) - half
+    t_wall, t_plate = np.float32(spec.cortex_mm), np.float32(spec.endplate_mm)
+    outer = coverage(side, in_plane_mm) * coverage(plate, slice_mm)
+    inner = coverage(side + t_wall, in_plane_mm) * coverage(plate + t_plate, slice_mm)
+    if spec.osteophyte_mm > 0:
+        reach = side - _osteophyte_reach(spec, u, v, w, half)
+        grown = coverage(reach, in_plane_mm) * coverage(plate, slice_mm)
+        osteophyte = np.maximum(grown - outer, np.float32(0))
+    else:
+        osteophyte = np.zeros_like(outer)
+
+    arch_distance, facet_share, region = _arch(spec, point, in_plane_mm)
+    room = np.float32(1) - outer - osteophyte
+    whole_arch = coverage(arch_distance, in_plane_mm) * room
+    arch = coverage(arch_distance + np.float32(ARCH_CORTEX_MM), in_plane_mm) * room
+    near_plate = np.clip((plate + np.float32(4.0)) / np.float32(4.0), 0, 1)
+    extra = np.float32(spec.endplate_sclerosis_mg_cm3) * near_plate * inner
+    extra = extra + np.float32(spec.facet_sclerosis_mg_cm3) * facet_share * arch
+    body = outer + osteophyte
+    subregion = np.where(
+        body >= 0.5,
+        np.where(inner >= 0.5, np.uint8(CORPUS), np.uint8(CORPUS_BORDER)),
+        np.where(body + whole_arch >= 0.5, region, np.uint8(0)),
+    ).astype(np.uint8)
+    return VertebraFields(
+        trabecular=inner,
+        cortex=(outer - inner) + (whole_arch - arch),
+        arch=arch,
+        osteophyte=osteophyte,
+        extra_mineral_mg_cm3=np.asarray(extra, dtype=np.float32),
+        body=body,
+        subregion=subregion,
+    )
+
+
+def mineral_mg_cm3(spec: VertebraSpec, fields: VertebraFields) -> Field:
+    """Mineral per volume of each voxel, mg/cm3: what a projection of the body sums."""
+    total = (
+        fields.trabecular * np.float32(spec.trabecular_vbmd_mg_cm3)
+        + fields.cortex * np.float32(CORTEX_MG_CM3)
+        + fields.arch * np.float32(spec.arch_vbmd_mg_cm3)
+        + fields.osteophyte * np.float32(OSTEOPHYTE_MG_CM3)
+        + fields.extra_mineral_mg_cm3
+    )
+    return np.asarray(total, dtype=np.float32)
