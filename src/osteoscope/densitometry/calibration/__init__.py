@@ -1,0 +1,1 @@
+"""From attenuation to mineral density, only through a calibration that the user can name."""
