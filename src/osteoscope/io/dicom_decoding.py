@@ -1,0 +1,104 @@
+"""Compressed DICOM pixels, decoded by permissively licensed codecs only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import get_decoder
+
+from osteoscope.core.errors import InputError
+from osteoscope.io.dicom_frames import Frame
+from osteoscope.io.dicom_headers import NATIVE
+from osteoscope.io.simple_itk import sitk
+
+PLUGINS: Mapping[str, str] = {
+    "1.2.840.10008.1.2.4.90": "pylibjpeg",  # JPEG 2000, lossless
+    "1.2.840.10008.1.2.4.91": "pylibjpeg",  # JPEG 2000
+    "1.2.840.10008.1.2.4.201": "pylibjpeg",  # High-Throughput JPEG 2000, lossless
+    "1.2.840.10008.1.2.4.202": "pylibjpeg",  # the same with RPCL
+    "1.2.840.10008.1.2.4.203": "pylibjpeg",  # High-Throughput JPEG 2000
+    "1.2.840.10008.1.2.4.80": "pyjpegls",  # JPEG-LS, lossless
+    "1.2.840.10008.1.2.4.81": "pyjpegls",  # JPEG-LS, near-lossless
+    "1.2.840.10008.1.2.5": "pylibjpeg",  # RLE
+}
+"""pydicom decoding plugin by transfer syntax. A plugin is always named: left to itself pydicom
+would also take pylibjpeg-libjpeg (GPL) where that happens to be installed."""
+
+BY_SIMPLEITK = frozenset(
+    {
+        "1.2.840.10008.1.2.4.51",  # JPEG, 12 bits
+        "1.2.840.10008.1.2.4.57",  # JPEG, lossless
+        "1.2.840.10008.1.2.4.70",  # JPEG, lossless, first-order prediction
+    }
+)
+
+
+class FrameDecoder:
+    """Decodes frames; keeps the file that it read last where a file holds several."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: tuple[Path, Any] | None = None
+
+    def decode(self, frame: Frame) -> NDArray[Any]:
+        """(rows, columns) stored numbers of a frame, before rescaling.
+
+        Raises:
+            InputError: The codec is not supported, or the data are damaged.
+        """
+        pixels = frame.file.pixels
+        syntax = "" if pixels is None else pixels.transfer_syntax
+        if syntax not in PLUGINS and syntax not in BY_SIMPLEITK and syntax not in NATIVE:
+            raise InputError(
+                f"The pixels are compressed by transfer syntax {syntax or 'unknown'!r}, which is "
+                "not supported; export them as explicit VR little endian."
+            )
+        try:
+            if syntax in BY_SIMPLEITK:
+                return self._by_simpleitk(frame)
+            dataset = self._file(frame, _read_dataset)
+            decoder = get_decoder("1.2.840.10008.1.2.1" if syntax in NATIVE else syntax)
+            array, _ = decoder.as_array(
+                dataset, index=frame.index, raw=True, decoding_plugin=PLUGINS.get(syntax, "")
+            )
+        except Exception:  # codecs raise many kinds on damaged data, some quoting the header
+            raise InputError(
+                "The compressed pixels of a slice cannot be decoded: the file is truncated or "
+                "damaged; copy or export it again."
+            ) from None
+        return array
+
+    def _by_simpleitk(self, frame: Frame) -> NDArray[Any]:
+        """GDCM applies the rescale of the file, so it is taken back."""
+        values = self._file(frame, _read_by_simpleitk)
+        slope, intercept = frame.rescale or (1.0, 0.0)
+        stored = np.rint((values[frame.index] - np.float64(intercept)) / slope)
+        return np.asarray(stored, dtype=np.int32)
+
+    def _file(self, frame: Frame, read: Any) -> Any:
+        path = frame.file.path
+        if frame.file.pixels is not None and frame.file.pixels.n_frames == 1:
+            return read(path)
+        with self._lock:
+            if self._kept is None or self._kept[0] != path:
+                self._kept = (path, read(path))
+            return self._kept[1]
+
+
+def _read_dataset(path: Path) -> Dataset:
+    return pydicom.dcmread(path, force=True)
+
+
+def _read_by_simpleitk(path: Path) -> NDArray[Any]:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    array = sitk.GetArrayFromImage(reader.Execute())
+    return np.asarray(array if array.ndim == 3 else array[np.newaxis])

@@ -1,0 +1,65 @@
+"""Reading without leaks: third-party readers may quote header values in warnings and logs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from pydicom.config import disable_value_validation
+
+from osteoscope.io.simple_itk import sitk
+
+_LOGGERS = ("pydicom", "pylibjpeg", "openjpeg", "rle", "jpeg_ls")
+
+
+class _Silence:
+    """Counts its users, so that reads in several threads switch it on and off once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._undo = ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users > 1:
+                return
+            self._undo = ExitStack()
+            self._undo.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            self._undo.enter_context(disable_value_validation())
+            shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+            sitk.ProcessObject.SetGlobalWarningDisplay(False)
+            self._undo.callback(sitk.ProcessObject.SetGlobalWarningDisplay, shown)
+            for name in _LOGGERS:
+                logger = logging.getLogger(name)
+                self._undo.callback(setattr, logger, "disabled", logger.disabled)
+                logger.disabled = True
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._undo.close()
+
+
+_SILENCE = _Silence()
+
+
+@contextmanager
+def quiet_readers() -> Iterator[None]:
+    """Within it, the format libraries neither warn nor log.
+
+    pydicom quotes the offending value, which may be a patient's name or a date, when a header
+    breaks the standard. What matters to the caller is checked by osteoscope's own rules and said
+    in its own words.
+    """
+    _SILENCE.enter()
+    try:
+        yield
+    finally:
+        _SILENCE.leave()
