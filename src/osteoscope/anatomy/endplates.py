@@ -181,7 +181,7 @@ def body_heights(surfaces: Surfaces, voxel_mm: NDArray[np.float64]) -> BodyHeigh
     rounded = round(float(_ROUNDED_VOXELS * voxel_mm[1] / step))
     weight[:rounded] = weight[len(weight) - rounded :] = _ROUNDED_WEIGHT
     profile = _smoothed(height[run], weight, float(_SMOOTHING_VOXELS * voxel_mm[2] / step))
-    behind = (np.arange(len(profile)) + 0.5) * step
+    behind = (np.arange(len(profile), dtype=np.float64) + 0.5) * step
     depth = len(profile) * step
     anterior = profile[_between(behind, _RIM_MM)].mean()
     middle = profile[np.abs(behind - depth / 2) <= _MIDDLE_MM].mean()

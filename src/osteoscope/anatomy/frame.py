@@ -64,7 +64,8 @@ class Lattice:
 
     def along(self, axis: int) -> NDArray[np.float64]:
         """Coordinates of the points along one axis, mm."""
-        return self.start_mm[axis] + self.step_mm[axis] * np.arange(self.shape[axis])
+        count = np.arange(self.shape[axis], dtype=np.float64)
+        return self.start_mm[axis] + self.step_mm[axis] * count
 
 
 def lattice_over(

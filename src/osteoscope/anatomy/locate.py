@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,11 @@ def locate_labels(
     spacing = labels.grid.spacing_mm
     stride = np.maximum(1, (_COARSE_STEP_MM / spacing + 1e-6).astype(int))
     coarse = labels.array[:: stride[0], :: stride[1], :: stride[2]]
-    boxes = ndimage.find_objects(_unsigned(coarse), max_label=max(numbers.values()))
+    # The stubs do not say that a missing number gives None.
+    boxes = cast(
+        "list[Box | None]",
+        ndimage.find_objects(_unsigned(coarse), max_label=max(numbers.values())),
+    )
     margin = np.ceil(margin_mm / spacing).astype(int) + stride
     places: dict[str, Place] = {}
     for name, number in numbers.items():
