@@ -191,15 +191,26 @@ def _cut_ends(labels: LabelMap, vertebra: Vertebra, cut_share: float) -> dict[st
         if filled.size == 0:
             continue
         for name, layer, step in (("inferior", filled[0], -1), ("superior", filled[-1], 1)):
-            beyond = vertebra.box[0].start + int(layer) + step
-            scan_ends = not 0 <= beyond < labels.array.shape[0]
+            here = vertebra.box[0].start + int(layer)
+            scan_ends = not 0 <= here + step < labels.array.shape[0]
             large = bool(area[layer] > cut_share * area.max())
-            # A label may end where the vertebra ends; a broad flat end was cut.
-            if scan_ends or (large and not labels.array[beyond].any()):
+            if scan_ends or (large and _labels_end(labels, here, here + step, vertebra)):
                 ends[name] = part if large else ends.get(name, "arch")
     if vertebra.body is None:
         return dict.fromkeys(ends, "body")
     return ends
+
+
+def _labels_end(labels: LabelMap, here: int, beyond: int, vertebra: Vertebra) -> bool:
+    """Whether several structures end together in one slice: the labels were cut there.
+
+    A vertebra labelled alone may well end in a flat endplate; then nothing else ends with it.
+    """
+    if labels.array[beyond].any():
+        return False
+    own = labels.scheme.vertebrae[vertebra.level]
+    last = labels.array[here]
+    return bool(np.any((last != 0) & (last != own)))
 
 
 def _reaches(

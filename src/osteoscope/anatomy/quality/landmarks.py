@@ -71,7 +71,7 @@ def rib_contacts(
         for name, number in labels.scheme.structures.items()
         if name.startswith("rib_") and name.endswith(("_11", "_12"))
     }
-    best: dict[str, RibContact] = {}
+    met: dict[str, list[RibContact]] = {}
     for level in ("T9", "T10", "T11", "T12", "T13", "L1", "L2", "L3") if names else ():
         vertebra = vertebrae.get(level)
         if vertebra is None:
@@ -81,16 +81,25 @@ def rib_contacts(
         distance = ndimage.distance_transform_edt(~vertebra.mask[strided], sampling=spacing)
         for name, number in names.items():
             reached = distance[crop == number]
-            if reached.size == 0 or float(reached.min()) > limits.rib_contact_mm:
-                continue
-            contact = RibContact(name, int(name[-2:]), level, float(reached.min()))
-            if name not in best or contact.distance_mm < best[name].distance_mm:
-                best[name] = contact
-    return [
-        contact
-        for contact in best.values()
-        if f"T{contact.number}" in vertebrae or contact.distance_mm <= _TIGHT_MM
-    ]
+            if reached.size:
+                nearest = float(reached.min())
+                met.setdefault(name, []).append(RibContact(name, int(name[-2:]), level, nearest))
+    contacts = [_decided(found, vertebrae, limits) for found in met.values()]
+    return [contact for contact in contacts if contact is not None]
+
+
+def _decided(
+    found: list[RibContact], vertebrae: Mapping[str, Vertebra], limits: QualityLimits
+) -> RibContact | None:
+    """The nearest vertebra of one rib, where it is near and clearly nearer than the next."""
+    ranked = sorted(found, key=lambda contact: contact.distance_mm)
+    best = ranked[0]
+    own_is_labelled = f"T{best.number}" in vertebrae
+    if best.distance_mm > (limits.rib_contact_mm if own_is_labelled else _TIGHT_MM):
+        return None
+    if len(ranked) > 1 and ranked[1].distance_mm - best.distance_mm < limits.rib_lead_mm:
+        return None
+    return best
 
 
 def sacrum_contact(labels: LabelMap, vertebrae: Mapping[str, Vertebra]) -> SacrumContact | None:
