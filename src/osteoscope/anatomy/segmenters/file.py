@@ -1,0 +1,51 @@
+"""A segmentation that was made elsewhere and lies in a file or a folder of masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from osteoscope.anatomy.recognise import recognise_scheme
+from osteoscope.core.label_schemes import label_scheme
+from osteoscope.core.labelmap import LabelMap
+from osteoscope.core.volume import Volume
+from osteoscope.io.labels import read_labels, resample_labels
+
+
+@dataclass(frozen=True)
+class FileSegmenter:
+    """Reads labels and puts them on the scan's grid by nearest neighbour.
+
+    Args:
+        path: A label file, or a folder with one mask per structure.
+        scheme: Name of its label scheme; None recognises it.
+
+    Example:
+        ``FileSegmenter(Path("labels.nii.gz")).segment(volume)``
+    """
+
+    path: Path
+    scheme: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The method's name for the report."""
+        return "file"
+
+    def segment(self, volume: Volume, scan_path: Path | None = None) -> LabelMap:  # noqa: ARG002
+        """Labels of the file on the volume's grid.
+
+        Args:
+            volume: The scan.
+            scan_path: Not used: the labels lie in a file of their own.
+
+        Raises:
+            InputError: The file cannot be read, or its scheme cannot be told.
+            GeometryError: The labels do not overlap the scan.
+        """
+        raw = read_labels(Path(self.path))
+        if self.scheme is not None:
+            scheme = label_scheme(self.scheme)
+        else:
+            scheme = recognise_scheme(raw.array, raw.grid, raw.names)
+        return LabelMap(resample_labels(raw, volume.grid), volume.grid, scheme)

@@ -1,0 +1,32 @@
+"""What a segmenter is: anything that labels the bones of a scan on the scan's own grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from osteoscope.core.labelmap import LabelMap
+from osteoscope.core.volume import Volume
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Labels a scan."""
+
+    @property
+    def name(self) -> str:
+        """The method's name for the report."""
+
+    def segment(self, volume: Volume, scan_path: Path | None = None) -> LabelMap:
+        """Labels of the scan on ``volume``'s grid, in the volume's own orientation.
+
+        Args:
+            volume: The scan.
+            scan_path: The file or folder it was read from, for segmenters that want the original;
+                None where there is none.
+
+        Raises:
+            InputError: The scan or the segmentation cannot be used.
+            GeometryError: The segmentation does not lie on the scan.
+            ModelError: A program or its weights are missing, or it failed.
+        """
