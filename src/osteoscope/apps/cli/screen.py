@@ -43,6 +43,7 @@ def screen(
     cannot be used.
     """
     from osteoscope.apps.cli import screen_cohort, screen_scans
+    from osteoscope.apps.cli.sources import is_cohort
     from osteoscope.apps.mapping import map_items
 
     typed = {
@@ -55,7 +56,7 @@ def screen(
     }  # fmt: skip
     settings = option.screen_config(config, typed)
     shown = option.Shown(as_json=as_json, report=not no_report, quiet=quiet)
-    if screen_cohort.is_cohort(sources, cohort):
+    if is_cohort(sources, cohort):
         if segmentation is not None or subregions is not None:
             raise InputError(
                 "--segmentation and --subregions belong to one scan; for a cohort, name them in "
