@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from osteoscope.core.errors import ModelError
+from osteoscope.core.errors import InputError, ModelError
 
 OFFLINE: Mapping[str, str] = {
     name: "http://127.0.0.1:9"
@@ -49,6 +50,18 @@ def find_program(name: str, executable: str | None, remedy: str) -> Path:
         wanted = f"{name} (given as {executable!r})" if executable else name
         raise ModelError(f"The program {wanted} was not found; {remedy}.")
     return Path(found).absolute()
+
+
+def parse_device(device: str) -> tuple[str, str | None]:
+    """The kind of a device, ``cpu``, ``gpu`` or ``mps``, and the number in ``gpu:N``.
+
+    Raises:
+        InputError: It is another text.
+    """
+    match = re.fullmatch(r"(cpu|mps|gpu)|gpu:(\d+)", device)
+    if match is None:
+        raise InputError(f"The device {device!r} is none of cpu, gpu, gpu:N and mps.")
+    return match[1] or "gpu", match[2]
 
 
 def run_program(
