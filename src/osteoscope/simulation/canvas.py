@@ -67,7 +67,7 @@ class Canvas:
     def blend(self, box: Box, share: Field, hu: Field | float) -> None:
         """Fill ``share`` of each voxel of a box with a material of ``hu``."""
         old = self.hu[box].astype(np.float32)
-        old += share * (np.float32(hu) - old if np.isscalar(hu) else hu - old)
+        old += share * (np.asarray(hu, dtype=np.float32) - old)
         self.hu[box] = np.rint(np.clip(old, -1024, 3071, out=old), out=old)
 
     def mix(self, box: Box, share: Field, weighted_hu: Field) -> None:

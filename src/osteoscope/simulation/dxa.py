@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteoscope.core.errors import InputError
 from osteoscope.simulation.patient_spec import PatientSpec
@@ -103,7 +104,7 @@ def examine_dxa(
         raise InputError("A simulated DXA needs L1 to L4; the patient lacks one of them.")
     frames = spine_frames(patient)
     regions = _regions(frames)
-    x, z = _pixels(frames, regions, step_mm)
+    x, z = _pixels(regions, step_mm)
     bone = np.zeros((len(z), len(x)))
     for frame in frames.values():
         if frame.spec.level != "S1":
@@ -149,7 +150,6 @@ def _above(frames: dict[str, VertebraFrame], level: str) -> float:
 
 
 def _pixels(
-    frames: dict[str, VertebraFrame],
     regions: dict[str, tuple[float, float, float, float]],
     step_mm: float,
 ) -> tuple[Field, Field]:
@@ -167,8 +167,8 @@ def _project(
     frame: VertebraFrame,
     x: Field,
     z: Field,
-    bone: np.ndarray,
-    step_mm: float,  # type: ignore[type-arg]
+    bone: NDArray[np.float64],
+    step_mm: float,
 ) -> None:
     """Add one vertebra's mineral in g/cm2 to the map."""
     spec, s = frame.spec, frame.spec.width_mm / 42.0

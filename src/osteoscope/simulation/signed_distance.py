@@ -20,7 +20,7 @@ def coverage(distance_mm: Field, width_mm: float) -> Field:
         width_mm: Extent of the voxel along the surface's normal, above zero.
     """
     share = np.float32(0.5) - distance_mm * np.float32(1.0 / width_mm)
-    return np.clip(share, np.float32(0), np.float32(1))
+    return np.asarray(np.clip(share, np.float32(0), np.float32(1)), dtype=np.float32)
 
 
 def superellipse(u: Field, v: Field, half_u: Field | float, half_v: float, power: float) -> Field:
@@ -55,8 +55,8 @@ def capsule(point: tuple[Field, Field, Field], start: Point, end: Point, radius_
 
 def ellipsoid(point: tuple[Field, Field, Field], centre: Point, half_axes: Point) -> Field:
     """First-order signed distance to an axis-aligned ellipsoid."""
-    radius2 = np.float32(0)
-    gradient2 = np.float32(0)
+    radius2 = np.zeros(1, dtype=np.float32)
+    gradient2 = np.zeros(1, dtype=np.float32)
     for p, c, h in zip(point, centre, half_axes, strict=True):
         scaled = (p - np.float32(c)) / np.float32(h)
         radius2 = radius2 + scaled**2

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from osteoscope.core.label_schemes import label_scheme
 from osteoscope.simulation.canvas import Box, Canvas
-from osteoscope.simulation.patient_spec import PatientSpec, VertebraSpec
+from osteoscope.simulation.patient_spec import PatientSpec
 from osteoscope.simulation.signed_distance import (
     Field,
     Point,
@@ -178,10 +179,7 @@ def paint_ribs(
         for side, name in ((1.0, "left"), (-1.0, "right")):
             number = names.get(f"rib_{name}_{level[1:]}", 0)
             points = _rib_line(frame, trunk, side, reach)
-            parts = [
-                BonePart(_point(a), _point(b), 4.4)
-                for a, b in zip(points[:-1], points[1:], strict=True)
-            ]
+            parts = [BonePart(_point(a), _point(b), 4.4) for a, b in pairwise(points)]
             paint_capsules(canvas, parts, 1.1, (shell, marrow), (number, 0))
 
 

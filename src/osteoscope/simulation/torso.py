@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteoscope.core.label_schemes import label_scheme
 from osteoscope.simulation.canvas import Canvas
@@ -13,7 +14,7 @@ from osteoscope.simulation.signed_distance import Field, coverage, ellipsoid
 from osteoscope.simulation.spine import VertebraFrame, line_through
 from osteoscope.simulation.tissue_values import TissueValues
 
-KEY_SPACING_MM = 24.0
+KEY_SPACING_MM = 10.0
 SKIN_MM = 2.0
 WALL_MM = 11.0
 BACK_MM = 88.0
@@ -194,7 +195,7 @@ def paint_canal(
     _tube(canvas, line, cord, (end, float(z[-1]) + 1), values.soft["cord"], names["spinal_cord"])
 
 
-def _f32(a: np.ndarray, b: np.ndarray) -> tuple[Field, Field]:  # type: ignore[type-arg]
+def _f32(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[Field, Field]:
     return np.asarray(a, dtype=np.float32), np.asarray(b, dtype=np.float32)
 
 

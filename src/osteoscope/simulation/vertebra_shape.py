@@ -78,14 +78,16 @@ def side_distance(spec: VertebraSpec, u: Field, v: Field, w: Field) -> Field:
     rise = np.clip(np.abs(w) / half_height, np.float32(0), np.float32(1.2))
     shrink = np.float32(1) - np.float32(WAIST) * np.maximum(np.float32(1) - rise**2, np.float32(0))
     u_scaled, v_scaled = u / shrink, v / shrink
-    half_width = np.float32(spec.width_mm / 2)
-    inner = np.maximum(np.float32(1) - (u_scaled / (0.6 * half_width)) ** 2, np.float32(0))
+    half_width = spec.width_mm / 2
+    inner = np.maximum(
+        np.float32(1) - (u_scaled / np.float32(0.6 * half_width)) ** 2, np.float32(0)
+    )
     hollow = np.where(v_scaled > 0, np.float32(POSTERIOR_CONCAVITY_MM) * inner, np.float32(0))
     distance = superellipse(u_scaled, v_scaled + hollow, half_width, spec.depth_mm / 2, BODY_POWER)
     return distance * shrink
 
 
-def _osteophyte_reach(spec: VertebraSpec, u: Field, v: Field, w: Field, half: Field) -> Field:
+def _osteophyte_reach(spec: VertebraSpec, v: Field, w: Field, half: Field) -> Field:
     """How far bone reaches beyond the wall: a lip at each endplate, in front and at the sides."""
     lip = np.exp(-(((half - np.abs(w)) / np.float32(3.0)) ** 2))
     front = np.clip(np.float32(0.35) - v / np.float32(spec.depth_mm / 2), 0, 1)
@@ -193,7 +195,7 @@ def vertebra_fields(
     outer = coverage(side, in_plane_mm) * coverage(plate, slice_mm)
     inner = coverage(side + t_wall, in_plane_mm) * coverage(plate + t_plate, slice_mm)
     if spec.osteophyte_mm > 0:
-        reach = side - _osteophyte_reach(spec, u, v, w, half)
+        reach = side - _osteophyte_reach(spec, v, w, half)
         grown = coverage(reach, in_plane_mm) * coverage(plate, slice_mm)
         osteophyte = np.maximum(grown - outer, np.float32(0))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def paint_vessels(
     names = label_scheme("totalsegmentator").structures
     for vessel in vessels_of(patient, frames):
         points = vessel.points_mm
-        for start, end in zip(points[:-1], points[1:], strict=True):
+        for start, end in pairwise(points):
             _capsule(
                 canvas, (_point(start), _point(end)), vessel.radius_mm,
                 values.soft[vessel.tissue], names[vessel.name],
