@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from osteoscope.core.label_schemes import VERTEBRAE
+from osteoscope.reporting.cut_points import cut_points
 from osteoscope.reporting.page_content import primary_assessment
 
 PLOT_LEVELS: tuple[str, ...] = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
@@ -49,9 +50,7 @@ def render_level_plot(result: Mapping[str, Any]) -> bytes | None:
     figure = Figure(figsize=(7.2, 2.9), dpi=150, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    # Cut points belong to the quantity that the criterion judges; another one has none here.
-    if primary.get("quantity") == PLOT_CODE:
-        _draw_thresholds(axes, primary.get("thresholds", ()), len(levels))
+    _draw_cut_points(axes, cut_points(primary), len(levels))
     for level, measurement, withheld in points:
         assessed = level == primary.get("level") and withheld is None
         _draw_point(axes, levels.index(level), measurement, assessed, withheld is not None)
@@ -66,18 +65,11 @@ def render_level_plot(result: Mapping[str, Any]) -> bytes | None:
     return buffer.getvalue()
 
 
-def _draw_thresholds(axes: Axes, thresholds: Sequence[Mapping[str, Any]], width: int) -> None:
-    for threshold in thresholds:
-        axes.axhline(threshold["value"], color=_MUTED, linewidth=1, linestyle=(0, (5, 3)))
-        axes.text(
-            width - 0.45,
-            threshold["value"],
-            _plain(threshold["label"]),
-            fontsize=7.5,
-            color=_MUTED,
-            ha="left",
-            va="center",
-        )
+def _draw_cut_points(axes: Axes, points: Sequence[tuple[float, str]], width: int) -> None:
+    for value, label in points:
+        axes.axhline(value, color=_MUTED, linewidth=1, linestyle=(0, (5, 3)))
+        text = label.replace("$", r"\$")  # else matplotlib looks for a formula
+        axes.text(width - 0.45, value, text, fontsize=7.5, color=_MUTED, ha="left", va="center")
 
 
 def _draw_point(
@@ -124,8 +116,3 @@ def _finish(axes: Axes, levels: Sequence[str], measured: set[str]) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color("#b9c2ca")
-
-
-def _plain(text: str) -> str:
-    """Text in which matplotlib finds no formula."""
-    return text.replace("$", r"\$")

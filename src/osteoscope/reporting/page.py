@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from osteoscope.reporting.cut_points import cut_points
 from osteoscope.reporting.level_plot import render_level_plot
-from osteoscope.reporting.page_content import page_content
+from osteoscope.reporting.page_content import page_content, primary_assessment
 from osteoscope.reporting.pictures import picture_caption, picture_size
 from osteoscope.reporting.planes import PLANES
 from osteoscope.reporting.result_schema import validate_result
@@ -42,6 +43,7 @@ def report_html(result: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str
     content = page_content(result) | {
         "result": result,
         "pictures": [_figure(plane, pictures[plane]) for plane in PLANES if plane in pictures],
+        "cut_points": cut_points(primary_assessment(result)),
         "plot": None if plot is None else _figure("plot", plot),
     }
     return render_page("report.html.j2", content)

@@ -6,19 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from osteoscope.core.label_schemes import VERTEBRAE
-from osteoscope.reporting.wording import NOT_STATED, acquisition_facts, number, unit_sign
+from osteoscope.reporting.wording import (
+    NOT_STATED,
+    acquisition_facts,
+    measurement_name,
+    number,
+    unit_sign,
+)
 
 _MAIN_CODES = (
     "trabecular_median_hu",
     "trabecular_mean_hu",
     "trabecular_sd_hu",
-    "trabecular_vbmd_mg_cm3",
+    "trabecular_bmd",
     "trabecular_volume_cm3",
     "anterior_height_mm",
     "middle_height_mm",
     "posterior_height_mm",
 )
 """Columns of the table of vertebrae; every other measurement stands in the full list."""
+_JUDGED_CODES = {"HU": "trabecular_median_hu", "mg/cm3": "trabecular_bmd"}
+"""The measurement behind a criterion that names its quantity in words."""
 _SEVERITY_ORDER = {"serious": 0, "warning": 1, "info": 2}
 _HEADLINE_FLAGS = 5
 EFFECTS = (
@@ -35,6 +43,14 @@ def primary_assessment(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return entry
 
 
+def judged_code(assessment: Mapping[str, Any]) -> str | None:
+    """Code of the measurement that an assessment judges; None where it judges none directly."""
+    quantity = str(assessment.get("quantity") or "")
+    if quantity and " " not in quantity:
+        return quantity
+    return _JUDGED_CODES.get(str(assessment.get("unit")))
+
+
 def page_content(result: Mapping[str, Any]) -> dict[str, Any]:
     """Names and values that the template of the report uses.
 
@@ -43,9 +59,10 @@ def page_content(result: Mapping[str, Any]) -> dict[str, Any]:
     """
     primary = primary_assessment(result)
     measured = ordered_vertebrae(result)
-    codes = table_codes(measured, primary.get("quantity"))
+    codes = table_codes(measured, judged_code(primary))
     return {
         "primary": primary,
+        "quantity": _quantity_words(primary),
         "method": _method(result, primary),
         "others": [e for e in result["assessment"] if e is not primary],
         "concerns": concerns(result),
@@ -59,6 +76,16 @@ def page_content(result: Mapping[str, Any]) -> dict[str, Any]:
         "spacing": _spacing(result["scan"]["spacing_mm"]),
         "limits": _limits(result),
     }
+
+
+def _quantity_words(primary: Mapping[str, Any]) -> str:
+    """What was assessed and where, short enough for a headline; the method stands below."""
+    quantity = str(primary.get("quantity") or "Value")
+    code = " " not in quantity
+    words = measurement_name(quantity) if code else quantity.split(",")[0]
+    words = words[:1].upper() + words[1:]
+    level = primary.get("level")
+    return words if level is None or str(level) in words.split() else f"{words} of {level}"
 
 
 def ordered_vertebrae(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -125,7 +152,7 @@ def flag_groups(result: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[
 def _method(result: Mapping[str, Any], primary: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The measurement that the headline rests on, with its method and region."""
     vertebra = result["vertebrae"].get(primary.get("level"), {"measurements": {}})
-    found: Mapping[str, Any] | None = vertebra["measurements"].get(primary.get("quantity"))
+    found: Mapping[str, Any] | None = vertebra["measurements"].get(judged_code(primary))
     return found if found is not None and "value" in found else None
 
 

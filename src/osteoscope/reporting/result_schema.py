@@ -160,7 +160,7 @@ def _assessment_contradictions(result: Mapping[str, Any]) -> Iterator[tuple[Path
     for n, entry in enumerate(result["assessment"]):
         if "withheld" in entry:
             continue
-        if entry["level"] in withheld:
+        if withheld & set(str(entry["level"]).split("-")):
             yield (
                 ("assessment", n, "category"),
                 f"{entry['level']} is withheld, so a criterion that rests on it must be",

@@ -33,7 +33,7 @@ _TERMS: Mapping[str, str] = {
     "trabecular_median_hu": "Trabecular attenuation (median)",
     "trabecular_mean_hu": "Mean",
     "trabecular_sd_hu": "SD",
-    "trabecular_vbmd_mg_cm3": "Volumetric density",
+    "trabecular_bmd": "Volumetric density",
     "trabecular_volume_cm3": "Region volume",
     "anterior_height_mm": "Anterior height",
     "middle_height_mm": "Middle height",
@@ -119,7 +119,8 @@ def spelt(code: str) -> str:
     """A code such as ``metal_in_region`` as a phrase."""
     words = [_ABBREVIATIONS.get(word, word) for word in code.replace("-", "_").split("_") if word]
     phrase = " ".join(words)
-    return phrase[:1].upper() + phrase[1:]
+    keeps_case = bool(words) and words[0] in _ABBREVIATIONS.values()
+    return phrase if keeps_case else phrase[:1].upper() + phrase[1:]
 
 
 def acquisition_facts(acquisition: Mapping[str, Any]) -> list[tuple[str, str]]:
