@@ -1,0 +1,126 @@
+"""What the criteria say about the assessed level, once quality has had its word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from osteoscope.core.errors import InputError
+from osteoscope.core.flag import Flag
+from osteoscope.core.measurement import Missing
+from osteoscope.core.volume import Acquisition
+from osteoscope.densitometry.calibration.line import Calibration
+from osteoscope.densitometry.criteria import Assessment, Evidence, WithheldAssessment, assess
+from osteoscope.densitometry.uncertainty import UncertaintyBudget, assessment_budget
+from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.measure import LevelResult
+
+NO_CALIBRATION = (
+    "No calibration was given, and none is assumed: HU become a density only through a table, a "
+    "phantom or the patient's own tissues (--calibration)."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Conclusion:
+    """The criteria's words, and the budgets behind them by level."""
+
+    assessments: tuple[Assessment | WithheldAssessment, ...]
+    budgets: Mapping[str, UncertaintyBudget]
+
+
+def withheld_levels(flags: Sequence[Flag], levels: Sequence[str]) -> dict[str, str]:
+    """Why each level is withheld; a flag of the whole scan withholds every level."""
+    reasons: dict[str, list[str]] = {level: [] for level in levels}
+    for flag in flags:
+        if flag.effect != "withhold":
+            continue
+        for level in levels if flag.level is None else [flag.level]:
+            if level in reasons:
+                reasons[level].append(flag.message)
+    return {level: " ".join(found) for level, found in reasons.items() if found}
+
+
+def known_contrast(flags: Sequence[Flag], acquisition: Acquisition) -> bool | None:
+    """Whether the scan is enhanced, by header and aorta together; None where neither tells."""
+    codes = {flag.code for flag in flags}
+    if "contrast_enhanced" in codes:
+        return True
+    if "contrast_unknown" in codes:
+        return acquisition.contrast_enhanced
+    return False
+
+
+def conclude(
+    results: Mapping[str, LevelResult],
+    flags: Sequence[Flag],
+    acquisition: Acquisition,
+    calibration: Calibration | None,
+    config: ScreenConfig,
+) -> Conclusion:
+    """Apply every criterion of the configuration to its level.
+
+    Args:
+        results: What was measured, by level.
+        flags: Every quality flag.
+        acquisition: What the file says.
+        calibration: From HU to density, or None.
+        config: The criteria and the level.
+
+    Raises:
+        InputError: An unknown criterion.
+    """
+    withheld = withheld_levels(flags, config.levels)
+    enhanced = known_contrast(flags, acquisition)
+    budgets: dict[str, UncertaintyBudget] = {}
+    for level, result in results.items():
+        if isinstance(result.budget, UncertaintyBudget) and level not in withheld:
+            budgets[level] = assessment_budget(
+                result.budget, acquisition, contrast_enhanced=enhanced
+            )
+    evidence = Evidence(
+        level=config.level,
+        hu=_attenuation(results[config.level], budgets.get(config.level)),
+        bmd=_density(results[config.level], acquisition, calibration, enhanced),
+        kvp=acquisition.kvp,
+        contrast_enhanced=enhanced,
+        age_years=acquisition.patient_age_years,
+        withheld=withheld.get(config.level),
+    )
+    return Conclusion(tuple(assess(name, evidence) for name in config.criteria), budgets)
+
+
+def density_budget(
+    measured: UncertaintyBudget, calibration: Calibration
+) -> UncertaintyBudget | Missing:
+    """The density of a measured attenuation, or why there is none."""
+    try:
+        return calibration.budget(measured)
+    except InputError as error:
+        return Missing("trabecular_bmd", str(error))
+
+
+def _attenuation(
+    result: LevelResult, budget: UncertaintyBudget | None
+) -> UncertaintyBudget | Missing:
+    if budget is not None:
+        return budget
+    if isinstance(result.budget, Missing):
+        return result.budget
+    return Missing("trabecular_median_hu", f"{result.level} is withheld.")
+
+
+def _density(
+    result: LevelResult,
+    acquisition: Acquisition,
+    calibration: Calibration | None,
+    enhanced: bool | None,
+) -> UncertaintyBudget | Missing:
+    if calibration is None:
+        return Missing("trabecular_bmd", NO_CALIBRATION)
+    if isinstance(result.budget, Missing):
+        return result.budget
+    assessed = assessment_budget(
+        result.budget, acquisition, contrast_enhanced=enhanced, scanner_calibrated=True
+    )
+    return density_budget(assessed, calibration)

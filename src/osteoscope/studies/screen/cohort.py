@@ -1,0 +1,173 @@
+"""Screen many scans: each into a folder of its own, and one table of all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import osteoscope
+from osteoscope.core.config_file import config_as_dict
+from osteoscope.core.errors import InputError
+from osteoscope.io.cohort_table import TABLE_SUFFIXES, CohortScan, read_cohort_table
+from osteoscope.io.discover import discover_scans
+from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.pipeline import screen_scan
+from osteoscope.studies.screen.table import failed_row, result_row, write_table
+
+_RECORD = "item.json"
+"""What a resumed run reads to know that a scan is done: the item's key and its row."""
+
+
+class ItemOutcome(Protocol):
+    """What became of one scan: a row of the table, or one sentence."""
+
+    @property
+    def value(self) -> dict[str, Any] | None: ...
+
+    @property
+    def error(self) -> str | None: ...
+
+
+Mapper = Callable[..., Sequence[ItemOutcome]]
+"""``mapper(function, items, on_done=callback)``: see :func:`osteoscope.apps.mapping.map_items`."""
+
+OnItem = Callable[[str, str], None]
+"""Called with a scan's name and what became of it: ``done``, ``withheld``, ``failed: …``."""
+
+
+@dataclass(frozen=True)
+class CohortOutcome:
+    """What a cohort's screen left behind."""
+
+    table_path: Path
+    n_done: int
+    n_failed: int
+    n_skipped: int
+
+
+@dataclass(frozen=True)
+class _Item:
+    scan: CohortScan
+    key: str
+
+
+def cohort_items(source: Path) -> tuple[CohortScan, ...]:
+    """The scans of a cohort table or of a folder tree.
+
+    Raises:
+        InputError: The table has bad rows, or the folder holds no scan.
+    """
+    if source.is_dir():
+        return discover_scans(source)
+    if source.suffix.lower() in TABLE_SUFFIXES:
+        return read_cohort_table(source)
+    raise InputError(f"A cohort is a folder or a table ({', '.join(TABLE_SUFFIXES)}).")
+
+
+def screen_cohort(
+    source: Path,
+    out: Path,
+    config: ScreenConfig,
+    *,
+    mapper: Mapper,
+    on_item: OnItem | None = None,
+) -> CohortOutcome:
+    """Screen every scan of ``source`` into ``out/<subject_id>``; one that fails stops nothing.
+
+    Started again with the same options, scans that are done are skipped, changed ones and
+    failures are tried again. ``out/screen.csv`` has one row a scan, ``out/cohort.html`` shows it.
+
+    Args:
+        source: A cohort table or a folder tree.
+        out: Folder of the results.
+        config: The options, the same for all.
+        mapper: Applies a function to items, here or elsewhere.
+        on_item: Told about each scan as it is done.
+
+    Raises:
+        InputError: The table has bad rows, or the folder holds no scan.
+    """
+    items = [_Item(scan, _item_key(scan, config)) for scan in cohort_items(source)]
+    rows = {item.scan.subject_id: _recorded(out, item) for item in items}
+    todo = [item for item in items if rows[item.scan.subject_id] is None]
+    out.mkdir(parents=True, exist_ok=True)
+    failures = 0
+
+    def record(index: int, outcome: ItemOutcome) -> None:
+        nonlocal failures
+        name = todo[index].scan.subject_id
+        if outcome.value is not None:
+            rows[name] = outcome.value
+        else:
+            failures += 1
+            rows[name] = failed_row(name, outcome.error or "unknown")
+        if on_item is not None:
+            row = rows[name] or {}
+            on_item(name, f"failed: {row['error']}" if row["error"] else str(row["status"]))
+
+    # A run that is stopped keeps its finished items through their own records.
+    mapper(partial(_screen_item, out=out, config=config), todo, on_done=record)
+    finished = [row for item in items if (row := rows[item.scan.subject_id]) is not None]
+    table = write_table(out, finished)
+    return CohortOutcome(
+        table_path=table,
+        n_done=len(todo) - failures,
+        n_failed=failures,
+        n_skipped=len(items) - len(todo),
+    )
+
+
+def _screen_item(item: _Item, *, out: Path, config: ScreenConfig) -> dict[str, Any]:
+    outcome = screen_scan(
+        item.scan.image,
+        out / item.scan.subject_id,
+        config,
+        segmentation=item.scan.segmentation,
+        subregions=item.scan.subregions,
+        record=partial(_write_record, item),
+    )
+    return result_row(item.scan.subject_id, outcome.result)
+
+
+def _write_record(item: _Item, folder: Path, result: Mapping[str, Any]) -> None:
+    row = result_row(item.scan.subject_id, result)
+    record = {"key": item.key, "row": row}
+    (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def _recorded(out: Path, item: _Item) -> dict[str, Any] | None:
+    """The row of a scan that is done with the same inputs, options and version; else None."""
+    path = out / item.scan.subject_id / _RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    row = record.get("row")
+    return row if record.get("key") == item.key and isinstance(row, dict) else None
+
+
+def _item_key(scan: CohortScan, config: ScreenConfig) -> str:
+    """Changes with the options, the version and any file's size or time of change."""
+    state = [json.dumps(config_as_dict(config), sort_keys=True), osteoscope.__version__]
+    for value in asdict(scan).values():
+        if isinstance(value, Path):
+            state.append(f"{value.absolute()}|{_tree_state(value)}")
+    return hashlib.sha256("\n".join(state).encode()).hexdigest()
+
+
+def _tree_state(path: Path) -> str:
+    if path.is_file():
+        stat = path.stat()
+        return f"{stat.st_size}|{stat.st_mtime_ns}"
+    total, newest, count = 0, 0, 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            stat = (Path(folder) / name).stat()
+            total, newest, count = total + stat.st_size, max(newest, stat.st_mtime_ns), count + 1
+    return f"{count}|{total}|{newest}"

@@ -1,0 +1,218 @@
+"""One scan, from its files to its result: read, label, measure, question, conclude, write."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscope.anatomy.measure import measure_vertebrae
+from osteoscope.anatomy.quality.examine import examine_scan
+from osteoscope.anatomy.segmenters.file import FileSegmenter
+from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.flag import Flag
+from osteoscope.core.grid import Grid, to_canonical
+from osteoscope.core.labelmap import LabelMap
+from osteoscope.core.measurement import Measurement, Missing
+from osteoscope.core.provenance import file_digest
+from osteoscope.core.volume import Volume
+from osteoscope.densitometry.calibration.line import Calibration
+from osteoscope.densitometry.region import Region
+from osteoscope.densitometry.uncertainty import UncertaintyBudget
+from osteoscope.io.image_files import write_labels
+from osteoscope.io.scan import read_scan
+from osteoscope.reporting.page import write_report
+from osteoscope.reporting.pictures import render_planes
+from osteoscope.reporting.result_schema import validate_result
+from osteoscope.studies.screen.assess import conclude, density_budget
+from osteoscope.studies.screen.calibrate import named_calibration
+from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.measure import LevelResult, measure_level
+from osteoscope.studies.screen.output_folder import RESULT_NAME, check_output, whole_folder
+from osteoscope.studies.screen.result import Screened, build_result, density_measurement
+from osteoscope.studies.screen.segment import chosen_segmenter
+from osteoscope.studies.screen.virtual import projected_density
+
+
+@dataclass(frozen=True, eq=False)
+class ScreenOutcome:
+    """What a screen left behind.
+
+    Args:
+        status: ``done`` or ``withheld``.
+        result: The content of ``result.json``.
+        folder: Where everything lies.
+    """
+
+    status: str
+    result: dict[str, Any]
+    folder: Path
+
+
+def screen_scan(
+    scan: Path,
+    out: Path,
+    config: ScreenConfig,
+    *,
+    segmentation: Path | None = None,
+    subregions: Path | None = None,
+    report: bool = True,
+    progress: Callable[[str], None] | None = None,
+    record: Callable[[Path, Mapping[str, Any]], None] | None = None,
+) -> ScreenOutcome:
+    """Screen one scan and write ``result.json``, ``regions.nii.gz`` and ``report.html``.
+
+    Args:
+        scan: DICOM folder or file, archive, or image file.
+        out: Folder for the result; an older result in it is replaced in one step.
+        config: What to measure and how.
+        segmentation: Label file or folder of masks, for the segmenter ``file``.
+        subregions: TPTBox subregion labels, where there are any.
+        report: Write the page and its pictures too.
+        progress: Told what is going on, a few words a stage.
+        record: Called with the unfinished folder and the result, to add files of its own.
+
+    Returns:
+        The result; a result that quality forbids is ``withheld``, with the reason.
+
+    Raises:
+        OsteoscopeError: The scan, the labels or an option cannot be used; nothing is written.
+    """
+    tell = progress or (lambda _: None)
+    check_output(out)
+    start = time.perf_counter()
+    segmenter = chosen_segmenter(config, segmentation)
+    tell("reading the scan")
+    reading = read_scan(scan, series=config.series, identify=config.identify)
+    tell(f"labelling ({segmenter.name})")
+    labels = segmenter.segment(reading.volume, scan)
+    parts = _subregions(subregions, reading.volume)
+    segmented = {
+        "segmenter": segmenter.name,
+        "scheme": labels.scheme.name,
+        "detail": labels.scheme.source or None,
+        "digest": file_digest(segmentation) if segmentation and segmentation.is_file() else None,
+    }
+    tell("measuring")
+    volume, labels = reading.volume.canonical(), labels.canonical()
+    found = _Found.of(volume, labels, parts, config)
+    conclusion = conclude(found.levels, found.flags, volume.acquisition, found.calibration, config)
+    screened = Screened(
+        reading=reading,
+        config=config,
+        segmentation=segmented,
+        levels=found.levels,
+        flags=found.flags,
+        conclusion=conclusion,
+        calibration=found.calibration,
+        virtual_dxa=projected_density(volume, labels, found.vertebrae, found.calibration, config),
+        notes=reading.notes,
+    )
+    result = build_result(screened, time.perf_counter() - start)
+    validate_result(result)
+    with whole_folder(out) as folder:
+        (folder / RESULT_NAME).write_text(
+            json.dumps(result, indent=1, allow_nan=False), encoding="utf-8"
+        )
+        regions = found.regions
+        write_labels(
+            folder / "regions.nii.gz",
+            _region_labels(labels, regions, reading.volume.grid),
+            reading.volume.grid,
+        )
+        if report:
+            tell("drawing the report")
+            pictures = render_planes(volume, labels, found.vertebrae, regions, config.level)
+            write_report(folder / "report.html", result, pictures)
+        if record is not None:
+            record(folder, result)
+    return ScreenOutcome(result["status"], result, out)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What the scan shows: vertebrae, numbers, flags and the calibration."""
+
+    vertebrae: Mapping[str, Vertebra]
+    levels: Mapping[str, LevelResult]
+    flags: list[Flag]
+    calibration: Calibration | None
+
+    @classmethod
+    def of(
+        cls, volume: Volume, labels: LabelMap, parts: LabelMap | None, config: ScreenConfig
+    ) -> _Found:
+        calibration = named_calibration(config.calibration, volume, labels)
+        vertebrae = measure_vertebrae(labels, subregions=parts)
+        levels = {
+            level: measure_level(volume, vertebrae.get(level), level, config)
+            for level in config.levels
+            if level in vertebrae or level == config.level
+        }
+        weights = {
+            level: _on_vertebra(result.region, vertebrae[level])
+            for level, result in levels.items()
+            if result.region is not None
+        }
+        flags = examine_scan(volume, labels, vertebrae, _wanted(levels), weights=weights)
+        if calibration is not None:
+            levels = {name: _with_density(result, calibration) for name, result in levels.items()}
+        return cls(vertebrae, levels, flags, calibration)
+
+    @property
+    def regions(self) -> dict[str, Region]:
+        return {name: r.region for name, r in self.levels.items() if r.region is not None}
+
+
+def _wanted(levels: Mapping[str, LevelResult]) -> list[str]:
+    return list(levels)
+
+
+def _with_density(result: LevelResult, calibration: Calibration) -> LevelResult:
+    code = "trabecular_bmd_mg_cm3"
+    measured: Measurement | Missing
+    if isinstance(result.budget, UncertaintyBudget):
+        density = density_budget(result.budget, calibration)
+        measured = (
+            density
+            if isinstance(density, Missing)
+            else density_measurement(result.level, density, calibration)
+        )
+    else:
+        measured = Missing(code, result.budget.reason)
+    return replace(result, measurements={**result.measurements, code: measured})
+
+
+def _subregions(path: Path | None, volume: Volume) -> LabelMap | None:
+    if path is None:
+        return None
+    return FileSegmenter(path, "tptbox-subregions").segment(volume, None)
+
+
+def _on_vertebra(region: Region, vertebra: Vertebra) -> NDArray[np.float32]:
+    """The region's weights on the vertebra's own crop."""
+    weights = np.zeros(vertebra.grid.shape, dtype=np.float32)
+    inner = tuple(
+        slice(r.start - v.start, r.stop - v.start)
+        for r, v in zip(region.box, vertebra.box, strict=True)
+    )
+    weights[inner] = region.weights
+    return weights
+
+
+def _region_labels(
+    labels: LabelMap, regions: Mapping[str, Region], grid: Grid
+) -> NDArray[np.uint8]:
+    """Voxels of which at least half lies in a region, under their vertebra's number."""
+    # Untouched pages of the zeros cost no memory.
+    array = np.zeros(grid.shape, dtype=np.uint8)
+    canonical = to_canonical(array, grid)
+    for level, region in regions.items():
+        canonical[region.box][region.weights >= 0.5] = labels.scheme.vertebrae[level]
+    return array
