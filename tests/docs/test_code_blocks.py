@@ -57,7 +57,7 @@ def test_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", _SHELL)
 def test_commands_and_options_exist(line: str) -> None:
     words = shlex.split(line)
-    if words[0] == "osteoscope":
+    if Path(words[0]).name == "osteoscope":
         _check_osteoscope(words[1:])
     elif words[0] == "make":
         targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.M)
@@ -83,7 +83,7 @@ def _check_osteoscope(words: list[str]) -> None:
             known |= _options(command)
         elif word.startswith("-"):
             assert word.partition("=")[0] in known
-    assert not getattr(command, "commands", {})
+    assert not getattr(command, "commands", {}) or words == ["--version"]
 
 
 def _options(command: object) -> set[str]:
