@@ -11,12 +11,13 @@ from osteoscope.anatomy.quality.contrast import aorta_attenuation, contrast_flag
 from osteoscope.anatomy.quality.coverage import unlabelled_spine_flags
 from osteoscope.anatomy.quality.field_of_view import field_of_view_flags
 from osteoscope.anatomy.quality.fracture import fracture_flags
+from osteoscope.anatomy.quality.interior import cut_interior
 from osteoscope.anatomy.quality.labelling import labelling_flags
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.metal import metal_clusters, metal_flags
 from osteoscope.anatomy.quality.noise import measure_noise_hu, noise_flags
 from osteoscope.anatomy.quality.plausibility import plausibility_flags
-from osteoscope.anatomy.quality.region import region_flags, region_median_hu
+from osteoscope.anatomy.quality.region import interior_flags, metal_near_flags
 from osteoscope.anatomy.quality.scan import acquisition_flags
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.flag import Flag
@@ -59,18 +60,44 @@ def examine_scan(
     flags += labelling_flags(labels, vertebrae, wanted, limits)
     flags += plausibility_flags(vertebrae, limits)
     flags += fracture_flags(vertebrae, limits, wanted=wanted)
-    present = [level for level in wanted if level in vertebrae]
-    medians = {level: region_median_hu(volume, vertebrae[level]) for level in present}
-    for level in present:
-        flags += region_flags(
-            volume,
-            vertebrae[level],
-            None if weights is None else weights.get(level),
-            limits,
-            noise_hu=noise_hu,
-            neighbours_hu=_neighbours_hu(level, medians),
-        )
-    return sorted(flags, key=_place)
+    flags += level_flags(volume, vertebrae, wanted, limits, weights=weights, noise_hu=noise_hu)
+    # What is odd about a level that nobody reports is not the reader's concern.
+    told = [flag for flag in flags if flag.level is None or flag.level in wanted]
+    return sorted(told, key=_place)
+
+
+def level_flags(
+    volume: Volume,
+    vertebrae: Mapping[str, Vertebra],
+    wanted: Sequence[str],
+    limits: QualityLimits = DEFAULT_LIMITS,
+    *,
+    weights: Mapping[str, NDArray[np.float32]] | None = None,
+    noise_hu: float | None = None,
+) -> list[Flag]:
+    """The flags of what lies inside each wanted level; arguments as in :func:`examine_scan`.
+
+    The same as :func:`osteoscope.anatomy.quality.region.region_flags` for each of them, with the
+    neighbours' medians filled in and each body cut out once.
+    """
+    given = weights or {}
+    interiors = {
+        level: cut_interior(volume, vertebrae[level], given.get(level))
+        for level in wanted
+        if level in vertebrae
+    }
+    medians = {
+        level: None if interior is None else interior.median_hu()
+        for level, interior in interiors.items()
+    }
+    flags: list[Flag] = []
+    for level, interior in interiors.items():
+        metal = metal_near_flags(volume, vertebrae[level], limits)
+        flags += metal
+        if interior is not None and all(flag.effect != "withhold" for flag in metal):
+            near = _neighbours_hu(level, medians)
+            flags += interior_flags(interior, limits, noise_hu=noise_hu, neighbours_hu=near)
+    return flags
 
 
 def scan_flags(

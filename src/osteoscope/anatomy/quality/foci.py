@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
+from osteoscope.anatomy.quality.surroundings import bounding_box
 
 _FWHM_TO_SIGMA = 1.0 / 2.3548
 _MAD_TO_SD = 1.4826
@@ -62,7 +63,7 @@ def find_foci(
     """
     if not search.any() or not np.any(weights > 0):
         return []
-    box = _bounding_box(search | (weights > 0))
+    box = bounding_box(search | (weights > 0))
     values, region, inside = values_hu[box], weights[box], search[box]
     smooth = _smoothed_inside(values, inside, spacing_mm, limits.focus_smoothing_mm)
     centre, spread = robust_centre_and_sd(smooth, np.where(inside, region, 0))
@@ -110,15 +111,6 @@ def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) 
     order = np.argsort(values)
     cumulative = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(cumulative, 0.5 * cumulative[-1])])
-
-
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    found = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        hit = np.flatnonzero(mask.any(axis=others))
-        found.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return found[0], found[1], found[2]
 
 
 def _smoothed_inside(

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.numbering import numbering_flags
-from osteoscope.anatomy.quality.surroundings import from_head_down
+from osteoscope.anatomy.quality.surroundings import bounding_box, from_head_down
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.flag import Flag
 from osteoscope.core.label_schemes import VERTEBRAE
@@ -130,7 +130,9 @@ def doubled_flags(vertebra: Vertebra, limits: QualityLimits = DEFAULT_LIMITS) ->
     where facets bridge the two, a second core after an erosion by 5 mm.
     """
     step = np.maximum(1, (_COARSE_MM / vertebra.grid.spacing_mm).astype(int))
-    mask = vertebra.mask[:: step[0], :: step[1], :: step[2]]
+    if not vertebra.mask.any():
+        return []
+    mask = vertebra.mask[bounding_box(vertebra.mask)][:: step[0], :: step[1], :: step[2]]
     spacing = vertebra.grid.spacing_mm * step
     second = _second_component(mask, spacing, limits)
     if second is None:

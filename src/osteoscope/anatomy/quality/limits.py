@@ -46,9 +46,9 @@ class QualityLimits:
     largest section was cut by the end of the labels."""
 
     # --- size and shape of the spine -----------------------------------------------------
-    volume_low_share: float = 0.45
-    """Chosen: adult vertebrae scatter with a CV near 20 %; below 45 % of the level's mean
-    (2.75 SD) the mask is more probably partial."""
+    volume_low_share: float = 0.4
+    """Chosen: adult vertebrae scatter with a CV near 20 %; below 40 % of the level's typical
+    volume (3 SD) the mask is more probably partial."""
     volume_high_share: float = 1.9
     """Chosen: two merged vertebrae hold about twice the volume of one."""
     volume_neighbour_share: float = 1.6
@@ -109,8 +109,8 @@ class QualityLimits:
     dense_focus_hu: float = 120.0
     """Chosen: above trabecular texture; enostoses are at 1190 +- 239 HU, osteoblastic metastases
     at 654 +- 176 HU (doi 10.2214/AJR.15.15559)."""
-    lytic_focus_hu: float = 80.0
-    """Chosen: marrow replaced by fat or soft tissue in a bone of 100 HU or more."""
+    lytic_focus_hu: float = 50.0
+    """Chosen: marrow replaced by soft tissue (40 HU) in a bone of 100 HU or more."""
     focus_volume_cm3: float = 0.15
     """Chosen: a sphere of 6.6 mm; moves the mean of a 5 cm3 region by 10 HU at +350 HU."""
     focus_smoothing_mm: float = 1.5

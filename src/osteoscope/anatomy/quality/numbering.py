@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,8 @@ from osteoscope.core.flag import Effect, Flag, Severity
 from osteoscope.core.label_schemes import VERTEBRAE
 from osteoscope.core.labelmap import LabelMap
 
+_UNNAMED_SHARE = 1.6
+"""Neighbours in name this many times farther apart than the others hide a vertebra."""
 _SKIPPED_SHARE = 0.62
 """Centres of two levels named n apart lie about n spacings apart; below this share one of the
 names between them belongs to no vertebra."""
@@ -57,7 +60,7 @@ def numbering_flags(
     agreed = bool(votes) and not shifted
     flags += _sacrum_flags(sacrum, agreed, vertebrae, limits)
     flags += _ribless_t12(labels, vertebrae, ribs)
-    flags += _skipped_names(vertebrae)
+    flags += _gaps_in_names(vertebrae, agreed)
     if not votes and (sacrum is None or sacrum.gap_mm is None) and not flags:
         flags.append(
             Flag(
@@ -177,37 +180,49 @@ def _ribless_t12(
     ]
 
 
-def _skipped_names(vertebrae: Mapping[str, Vertebra]) -> list[Flag]:
-    """A name is missing where there is no room for its vertebra: the names below are shifted."""
-    chain = from_head_down(vertebrae)
+def _gaps_in_names(vertebrae: Mapping[str, Vertebra], ribs_agree: bool) -> list[Flag]:
+    """Names and distances that do not fit: a name without a vertebra, or one without a name."""
     steps = [
-        (
-            a,
-            b,
-            _offset(b.level, a.level, vertebrae),
-            float(np.linalg.norm(a.centre_mm - b.centre_mm)),
-        )
-        for a, b in pairwise(chain)
+        _Step(a, b, _offset(b.level, a.level, vertebrae))
+        for a, b in pairwise(from_head_down(vertebrae))
     ]
-    single = [distance for _, _, names, distance in steps if names == 1]
-    if not single:
-        return []
-    typical = float(np.median(single))
-    return [
-        _flag(
-            "possible_level_shift",
-            f"{a.level} and {b.level} are named {names} levels apart but lie {distance:.0f} mm "
-            f"apart, as neighbours do ({typical:.0f} mm): a name was skipped.",
-            "withhold",
-            {
-                "levels": [a.level, b.level],
-                "distance_mm": round(distance, 1),
-                "typical_mm": round(typical, 1),
-            },
-        )
-        for a, b, names, distance in steps
-        if names > 1 and distance < _SKIPPED_SHARE * names * typical
-    ]
+    typical = float(np.median([s.distance_mm for s in steps if s.names == 1] or [0.0]))
+    flags = []
+    for step in steps:
+        evidence: dict[str, Any] = {
+            "levels": [step.above.level, step.below.level],
+            "distance_mm": round(step.distance_mm, 1),
+            "typical_mm": round(typical, 1),
+        }
+        pair = f"{step.above.level} and {step.below.level}"
+        apart = f"{step.distance_mm:.0f} mm apart (neighbours: {typical:.0f} mm)"
+        if step.names > 1 and step.distance_mm < _SKIPPED_SHARE * step.names * typical:
+            text = (
+                f"{pair} are named {step.names} levels apart but lie {apart}: a name was skipped."
+            )
+            flags.append(_flag("possible_level_shift", text, "withhold", evidence))
+        if step.names == 1 and len(steps) > 2 and step.distance_mm > _UNNAMED_SHARE * typical:
+            text = (
+                f"{pair} are named as neighbours but lie {apart}: a vertebra between has no name."
+            )
+            # Below a T12 that bears its ribs it is a 13th thoracic vertebra, not a wrong name.
+            known = ribs_agree and step.above.level == "T12"
+            code = "transitional_anatomy" if known else "possible_level_shift"
+            flags.append(_flag(code, text, "warn" if known else "withhold", evidence))
+    return flags
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Two labelled vertebrae that follow each other, and how many names lie between them."""
+
+    above: Vertebra
+    below: Vertebra
+    names: int
+
+    @property
+    def distance_mm(self) -> float:
+        return float(np.linalg.norm(self.above.centre_mm - self.below.centre_mm))
 
 
 def _flag(

@@ -17,12 +17,12 @@ from osteoscope.core.label_schemes import VERTEBRAE
 
 TYPICAL_VOLUME_CM3: Mapping[str, float] = MappingProxyType(
     {
-        "T9": 33.0, "T10": 36.0, "T11": 39.0, "T12": 44.0, "T13": 47.0,
-        "L1": 50.0, "L2": 55.0, "L3": 59.0, "L4": 61.0, "L5": 59.0, "L6": 57.0,
+        "T9": 26.0, "T10": 28.0, "T11": 31.0, "T12": 37.0, "T13": 41.0,
+        "L1": 44.0, "L2": 48.0, "L3": 52.0, "L4": 54.0, "L5": 53.0, "L6": 51.0,
     }
 )  # fmt: skip
 """Typical volume of a whole adult vertebra, arch included. Chosen: rises to L4 and falls at L5
-(doi 10.1007/s00276-015-1552-2), bodies of 35 cm3 in the lumbar spine and arches of two thirds of
+(doi 10.1007/s00276-015-1552-2), bodies near 30 cm3 in the lumbar spine and arches of two thirds of
 that; L1 of the shared real scan holds 57.8 cm3. The limits around it are wide."""
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteoscope.anatomy.quality.foci import Focus, find_foci, robust_centre_and_sd
+from osteoscope.anatomy.quality.interior import Interior, cut_interior
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.surroundings import canonical_hu, mask_volume_cm3
 from osteoscope.anatomy.vertebra import Vertebra
@@ -23,17 +21,8 @@ _CEMENT_DEPTH_MM = 3.0
 """Cement is looked for behind cortex and endplates."""
 _CLIPPED_METAL_HU = 2800.0
 """Most scanners clip at 3071: what comes near is metal, what stays well below may be cement."""
-_FEWEST_VOXELS = 10
-
-
-@dataclass(frozen=True, eq=False)
-class _Crop:
-    """One vertebra's own voxels with what is needed to look inside the body."""
-
-    vertebra: Vertebra
-    values_hu: NDArray[np.float32]
-    depth_mm: NDArray[np.float32]
-    """Distance from the surface of the body (of the mask where there is no body)."""
+_CEMENT_INSIDE = 0.9
+"""Cement stays in the body; a screw comes through the pedicle."""
 
 
 def region_flags(
@@ -47,9 +36,9 @@ def region_flags(
 ) -> list[Flag]:
     """Flags of one vertebra's inside.
 
-    ``metal_in_region`` and ``cement`` withhold the level: nothing measured there is bone alone.
-    ``dense_focus``, ``lytic_focus`` and ``heterogeneous_region`` warn: the assessment uses the
-    region's median, which they hardly move.
+    ``metal_in_region`` and ``cement`` withhold the level: nothing measured there is bone alone
+    (metal beside the arch only warns). ``dense_focus``, ``lytic_focus`` and
+    ``heterogeneous_region`` warn: the assessment uses the region's median, which they hardly move.
 
     Args:
         volume: The whole scan, HU; only ``vertebra.box`` of it is read.
@@ -64,82 +53,100 @@ def region_flags(
     Raises:
         InputError: The scan is not in HU.
     """
-    crop = _cut_out(canonical_hu(volume), vertebra)
-    metal = _metal(crop, limits)
-    if metal:
+    interior = cut_interior(volume, vertebra, weights)
+    if interior is None:
+        return []
+    metal = metal_near_flags(volume, vertebra, limits)
+    if any(flag.effect == "withhold" for flag in metal):
         # Streaks and the implant itself make every other finding here meaningless.
         return metal
-    cement = _cement(crop, limits)
-    if cement:
+    return metal + interior_flags(interior, limits, noise_hu=noise_hu, neighbours_hu=neighbours_hu)
+
+
+def interior_flags(
+    interior: Interior,
+    limits: QualityLimits = DEFAULT_LIMITS,
+    *,
+    noise_hu: float | None = None,
+    neighbours_hu: float | None = None,
+) -> list[Flag]:
+    """All of :func:`region_flags` but metal, for a body that is already cut out."""
+    cement = _cement(interior, limits)
+    if cement or not interior.measurable:
         return cement
-    region = _region_weights(crop, weights)
-    if np.count_nonzero(region) < _FEWEST_VOXELS:
+    flags = _foci(interior, limits)
+    flags += _whole_body(interior, neighbours_hu, limits) if not flags else []
+    return [*flags, *_heterogeneous(interior, noise_hu, limits)]
+
+
+def metal_near_flags(
+    volume: Volume, vertebra: Vertebra, limits: QualityLimits = DEFAULT_LIMITS
+) -> list[Flag]:
+    """``metal_in_region``: in the vertebra or near its body it withholds, near the arch it warns.
+
+    Args:
+        volume: The whole scan, HU.
+        vertebra: Its box holds at least 10 mm around the mask.
+        limits: ``metal_near_spine_hu``, ``metal_volume_cm3``, ``metal_distance_mm``.
+    """
+    values = canonical_hu(volume).array[vertebra.box]
+    bright = values > limits.metal_near_spine_hu
+    grid = vertebra.grid
+    if mask_volume_cm3(bright, grid) < limits.metal_volume_cm3:
         return []
-    flags = _foci(crop, region, limits)
-    flags += _whole_body(crop, region, neighbours_hu, limits) if not flags else []
-    return [*flags, *_heterogeneous(crop, region, noise_hu, limits)]
-
-
-def _cut_out(scan: Volume, vertebra: Vertebra) -> _Crop:
     body = vertebra.mask if vertebra.body is None else vertebra.body
-    # A ring of background keeps the distance finite where the mask fills its box.
-    padded = np.pad(body, 1)
-    depth = ndimage.distance_transform_edt(padded, sampling=vertebra.grid.spacing_mm)
-    inner = depth[1:-1, 1:-1, 1:-1].astype(np.float32)
-    return _Crop(vertebra, scan.array[vertebra.box].astype(np.float32), inner)
-
-
-def _region_weights(crop: _Crop, weights: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    if weights is not None and weights.shape == crop.values_hu.shape:
-        return weights
-    return (crop.depth_mm >= 5.0).astype(np.float32)
-
-
-def _metal(crop: _Crop, limits: QualityLimits) -> list[Flag]:
-    bright = crop.values_hu > limits.metal_near_spine_hu
-    if not bright.any():
-        return []
-    grid = crop.vertebra.grid
-    outside = ndimage.distance_transform_edt(~crop.vertebra.mask, sampling=grid.spacing_mm)
-    near = bright & (outside <= limits.metal_distance_mm)
+    to_body = ndimage.distance_transform_edt(~body, sampling=grid.spacing_mm)
+    to_mask = ndimage.distance_transform_edt(~vertebra.mask, sampling=grid.spacing_mm)
+    near_body = bright & ((to_body <= limits.metal_distance_mm) | vertebra.mask)
+    near = near_body | (bright & (to_mask <= limits.metal_distance_mm))
     volume_cm3 = mask_volume_cm3(near, grid)
     if volume_cm3 < limits.metal_volume_cm3:
         return []
-    largest = float(crop.values_hu[near].max())
-    inside = float(np.mean(crop.depth_mm[near] > 0))
-    if inside > 0.9 and largest < _CLIPPED_METAL_HU:
+    largest = float(values[near].max())
+    inside = float(np.mean(body[near]))
+    if inside > _CEMENT_INSIDE and largest < _CLIPPED_METAL_HU:
         return []
-    level = crop.vertebra.level
+    close = mask_volume_cm3(near_body, grid) >= limits.metal_volume_cm3
+    level = vertebra.level
+    where = f"in {level} or within {limits.metal_distance_mm:g} mm of its body"
+    text = (
+        f"{volume_cm3:.1f} cm3 of metal (up to {largest:.0f} HU) lies {where}: its density is "
+        "withheld."
+        if close
+        else f"{volume_cm3:.1f} cm3 of metal lies beside the arch of {level}, away from its body: "
+        "streaks may reach it."
+    )
     return [
         Flag(
             "metal_in_region",
-            f"{volume_cm3:.1f} cm3 of metal (up to {largest:.0f} HU) lies in or within "
-            f"{limits.metal_distance_mm:g} mm of {level}: its density is withheld.",
-            "serious",
-            "withhold",
+            text,
+            "serious" if close else "warning",
+            "withhold" if close else "warn",
             level,
             {
                 "volume_cm3": round(volume_cm3, 2),
                 "max_hu": largest,
                 "share_in_body": round(inside, 2),
+                "near_body": close,
                 "limit_hu": limits.metal_near_spine_hu,
+                "limit_cm3": limits.metal_volume_cm3,
             },
         )
     ]
 
 
-def _cement(crop: _Crop, limits: QualityLimits) -> list[Flag]:
-    dense = (crop.values_hu > limits.cement_hu) & (crop.depth_mm > _CEMENT_DEPTH_MM)
+def _cement(interior: Interior, limits: QualityLimits) -> list[Flag]:
+    dense = (interior.values_hu > limits.cement_hu) & (interior.depth_mm > _CEMENT_DEPTH_MM)
     components, count = ndimage.label(dense)
     if count == 0:
         return []
     largest = np.bincount(components.ravel())[1:].argmax() + 1
     cluster = components == largest
-    volume_cm3 = mask_volume_cm3(cluster, crop.vertebra.grid)
+    volume_cm3 = mask_volume_cm3(cluster, interior.grid)
     if volume_cm3 < limits.cement_volume_cm3:
         return []
-    mean_hu = float(crop.values_hu[cluster].mean())
-    level = crop.vertebra.level
+    mean_hu = float(interior.values_hu[cluster].mean())
+    level = interior.vertebra.level
     return [
         Flag(
             "cement",
@@ -157,19 +164,21 @@ def _cement(crop: _Crop, limits: QualityLimits) -> list[Flag]:
     ]
 
 
-def _foci(crop: _Crop, region: NDArray[np.float32], limits: QualityLimits) -> list[Flag]:
-    search = (crop.depth_mm >= _INNER_MM) | (region >= 0.5)
-    found = find_foci(crop.values_hu, region, search, crop.vertebra.grid.spacing_mm, limits)
-    return [_focus_flag(crop, focus, limits) for focus in found]
+def _foci(interior: Interior, limits: QualityLimits) -> list[Flag]:
+    search = (interior.depth_mm >= _INNER_MM) | (interior.weights >= 0.5)
+    found = find_foci(
+        interior.values_hu, interior.weights, search, interior.grid.spacing_mm, limits
+    )
+    return [_focus_flag(interior, focus, limits) for focus in found]
 
 
-def _focus_flag(crop: _Crop, focus: Focus, limits: QualityLimits) -> Flag:
-    level = crop.vertebra.level
+def _focus_flag(interior: Interior, focus: Focus, limits: QualityLimits) -> Flag:
+    level = interior.vertebra.level
     dense = focus.mean_hu > focus.centre_hu
     what = "dense focus (bone island, sclerosis or the rim of a Schmorl node)"
     if not dense:
         what = "focus of low attenuation (fat, vessel, cyst or lysis)"
-    place = crop.vertebra.grid.index_to_world_mm(np.array(focus.centre_index))
+    place = interior.grid.index_to_world_mm(np.array(focus.centre_index))
     return Flag(
         "dense_focus" if dense else "lytic_focus",
         f"{level} holds a {what} of {focus.volume_cm3:.1f} cm3 at {focus.mean_hu:.0f} HU against "
@@ -192,17 +201,17 @@ def _focus_flag(crop: _Crop, focus: Focus, limits: QualityLimits) -> Flag:
 
 
 def _whole_body(
-    crop: _Crop, region: NDArray[np.float32], neighbours_hu: float | None, limits: QualityLimits
+    interior: Interior, neighbours_hu: float | None, limits: QualityLimits
 ) -> list[Flag]:
     """A body replaced as a whole has no focus: its median stands apart from its neighbours'."""
     if neighbours_hu is None:
         return []
-    median, spread = robust_centre_and_sd(crop.values_hu, region)
+    median, spread = robust_centre_and_sd(interior.values_hu, interior.weights)
     difference = median - neighbours_hu
     # Twice the focal limit: neighbours differ by some 10-30 HU in health.
     if -2 * limits.lytic_focus_hu < difference < 2 * limits.dense_focus_hu:
         return []
-    level = crop.vertebra.level
+    level = interior.vertebra.level
     return [
         Flag(
             "dense_focus" if difference > 0 else "lytic_focus",
@@ -220,16 +229,14 @@ def _whole_body(
     ]
 
 
-def _heterogeneous(
-    crop: _Crop, region: NDArray[np.float32], noise_hu: float | None, limits: QualityLimits
-) -> list[Flag]:
-    mean = float(np.average(crop.values_hu, weights=region))
-    variance = float(np.average((crop.values_hu - mean) ** 2, weights=region))
+def _heterogeneous(interior: Interior, noise_hu: float | None, limits: QualityLimits) -> list[Flag]:
+    mean = float(np.average(interior.values_hu, weights=interior.weights))
+    variance = float(np.average((interior.values_hu - mean) ** 2, weights=interior.weights))
     bone_sd = float(np.sqrt(max(0.0, variance - (noise_hu or 0.0) ** 2)))
     if bone_sd <= limits.heterogeneous_sd_hu:
         return []
-    median, robust_sd = robust_centre_and_sd(crop.values_hu, region)
-    level = crop.vertebra.level
+    median, robust_sd = robust_centre_and_sd(interior.values_hu, interior.weights)
+    level = interior.vertebra.level
     return [
         Flag(
             "heterogeneous_region",
@@ -250,12 +257,3 @@ def _heterogeneous(
             },
         )
     ]
-
-
-def region_median_hu(volume: Volume, vertebra: Vertebra) -> float | None:
-    """Median attenuation deeper than 5 mm in the body, for comparison between levels, HU."""
-    if vertebra.body is None:
-        return None
-    crop = _cut_out(canonical_hu(volume), vertebra)
-    inside: NDArray[Any] = crop.values_hu[crop.depth_mm >= 5.0]
-    return float(np.median(inside)) if inside.size >= _FEWEST_VOXELS else None

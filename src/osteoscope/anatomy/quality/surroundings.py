@@ -53,3 +53,13 @@ def from_head_down(vertebrae: Mapping[str, Vertebra]) -> list[Vertebra]:
 def mask_volume_cm3(mask: NDArray[np.bool_], grid: Grid) -> float:
     """Volume of a mask on its grid, cm3."""
     return float(np.count_nonzero(mask)) * grid.voxel_volume_mm3 / 1000.0
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> Box:
+    """The smallest box around the true voxels of a mask that has any."""
+    found = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        hit = np.flatnonzero(mask.any(axis=others))
+        found.append(slice(int(hit[0]), int(hit[-1]) + 1))
+    return found[0], found[1], found[2]

@@ -1,0 +1,86 @@
+"""The inside of one vertebral body: its voxels and how deep each lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from osteoscope.anatomy.quality.foci import robust_centre_and_sd
+from osteoscope.anatomy.quality.surroundings import Box, bounding_box, canonical_hu
+from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.grid import Grid
+from osteoscope.core.volume import Volume
+
+REGION_DEPTH_MM = 5.0
+"""Depth of the default trabecular region."""
+_FEWEST_VOXELS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Interior:
+    """One vertebra's body cut out of the scan.
+
+    Args:
+        vertebra: Where it comes from.
+        box: Where it lies in ``vertebra.box``'s array.
+        grid: Grid of the arrays below.
+        values_hu: (z, y, x) float32 attenuation.
+        depth_mm: (z, y, x) distance from the surface of the body (of the whole mask where there
+            is no body); 0 outside.
+        weights: (z, y, x) in [0, 1], the measured region; what lies deeper than 5 mm where none
+            was given.
+    """
+
+    vertebra: Vertebra
+    box: Box
+    grid: Grid
+    values_hu: NDArray[np.float32]
+    depth_mm: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+    @property
+    def measurable(self) -> bool:
+        """Whether the region holds enough voxels to say anything about it."""
+        return int(np.count_nonzero(self.weights)) >= _FEWEST_VOXELS
+
+    def median_hu(self) -> float | None:
+        """Weighted median of the region; None where it is too small."""
+        if not self.measurable:
+            return None
+        return robust_centre_and_sd(self.values_hu, self.weights)[0]
+
+
+def cut_interior(
+    volume: Volume, vertebra: Vertebra, weights: NDArray[np.float32] | None = None
+) -> Interior | None:
+    """Cut a body out of the scan; only its own bounding box is read and converted.
+
+    Args:
+        volume: The whole scan, HU.
+        vertebra: Its box lies in the canonical scan.
+        weights: (z, y, x) in [0, 1] on ``vertebra.grid``.
+
+    Returns:
+        None where the mask is empty.
+
+    Raises:
+        InputError: The scan is not in HU.
+    """
+    solid = vertebra.mask if vertebra.body is None else vertebra.body
+    if not solid.any():
+        return None
+    box = bounding_box(solid)
+    inside = solid[box]
+    # A ring of background keeps the distance finite where the body fills its box.
+    ringed = np.pad(inside, 1)
+    depth = ndimage.distance_transform_edt(ringed, sampling=vertebra.grid.spacing_mm)
+    depth_mm = depth[1:-1, 1:-1, 1:-1].astype(np.float32)
+    values = canonical_hu(volume).array[vertebra.box][box].astype(np.float32)
+    given = weights is not None and weights.shape == vertebra.mask.shape
+    region = weights[box] if weights is not None and given else depth_mm >= REGION_DEPTH_MM
+    return Interior(
+        vertebra, box, vertebra.grid.crop(box), values, depth_mm, region.astype(np.float32)
+    )
