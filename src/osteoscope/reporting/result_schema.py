@@ -117,7 +117,7 @@ def _rule(error: ValidationError) -> str:
             return f"must be {json.dumps(expected)}"
         case "pattern":
             return f"{_kind(instance)} that does not match {expected}"
-        case "None":  # a schema of plain "false"
+        case "not":
             return "must not be there for this status"
         case _:
             return f"{_kind(instance)} that breaks {keyword} {json.dumps(expected)}"
