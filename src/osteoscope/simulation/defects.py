@@ -36,16 +36,22 @@ def paint_defects(canvas: Canvas, frame: VertebraFrame, values: TissueValues, se
         elif kind == "cement":
             _cement(canvas, box, frame, point, (values, rng))
         elif kind == "bone_island":
-            centre, radius = _inside(frame, rng, 4.0), float(rng.uniform(4.2, 5.5))
+            centre, radius = _inside(rng, 4.0), float(rng.uniform(4.2, 5.5))
             _sphere(canvas, box, point, (centre, radius), values.bone(ISLAND_MG_CM3))
         elif kind == "lytic_focus":
-            centre, radius = _inside(frame, rng, 5.0), float(rng.uniform(6.5, 8.0))
-            _sphere(canvas, box, point, (centre, radius), values.soft["disc"] - 35.0)
+            centre, radius = _inside(rng, 5.0), float(rng.uniform(6.5, 8.0))
+            _sphere(canvas, box, point, (centre, radius), _lytic_hu(frame, values))
         else:
             _schmorl(canvas, box, frame, point, (values, rng))
 
 
-def _inside(frame: VertebraFrame, rng: np.random.Generator, spread_mm: float) -> Point:
+def _lytic_hu(frame: VertebraFrame, values: TissueValues) -> float:
+    """Soft tissue, or fattier where thin bone would hide soft tissue (down to pure fat)."""
+    bone = values.bone(frame.spec.trabecular_vbmd_mg_cm3)
+    return max(min(values.soft["muscle"], bone - 130.0), values.soft["fat"])
+
+
+def _inside(rng: np.random.Generator, spread_mm: float) -> Point:
     """A point near the centre of the body, off the midline."""
     side = 1.0 if rng.random() < 0.5 else -1.0
     u = side * float(rng.uniform(4.0, 4.0 + spread_mm))

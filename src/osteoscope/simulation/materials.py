@@ -66,12 +66,12 @@ MATERIALS: Mapping[str, Material] = MappingProxyType(
         "mineral": _table(HYDROXYAPATITE_G_CM3, Ca=0.3989, P=0.1850, O=0.4141, H=0.0020),
         "titanium": _table(4.43, Ti=0.90, Al=0.06, V=0.04),
         "cobalt_chrome": _table(8.3, Co=0.66, Cr=0.28, Mo=0.06),
-        "cement": _table(1.35, H=0.068, C=0.507, O=0.315, Ba=0.055, S=0.013),
+        "cement": _table(1.35, H=0.068, C=0.507, O=0.315, Ba=0.036, S=0.013),
         "table": _table(0.35, C=0.9, H=0.03, O=0.07),
     }
 )
 """Tissues after ICRU Reports 44 and 46 (rounded), implant alloys, and acrylic bone cement with
-about 9 % barium sulphate by mass."""
+about 6 % barium sulphate by mass."""
 
 
 @cache

@@ -43,6 +43,7 @@ class CohortSpec:
         vbmd_loss_mg_cm3_year: Loss a year after 50.
         vbmd_sd_mg_cm3: Spread between people of one age.
         shell_correlation: How closely cortex and arch follow trabecular density, 0-1.
+        shell_sd: Spread of cortical thickness and arch density between people, as a share.
         osteophyte_prevalence: Share with osteophytes at 50; it rises by 1 % a year.
         facet_prevalence: Share with sclerotic facets at 50; it rises by 1 % a year.
         calcification_prevalence: Share with a calcified aorta at 50; it rises by 1.5 % a year.
@@ -50,10 +51,11 @@ class CohortSpec:
 
     age_range_years: tuple[float, float] = (50.0, 90.0)
     female_share: float = 0.7
-    vbmd_at_50_mg_cm3: float = 132.0
-    vbmd_loss_mg_cm3_year: float = 1.5
+    vbmd_at_50_mg_cm3: float = 141.0
+    vbmd_loss_mg_cm3_year: float = 1.35
     vbmd_sd_mg_cm3: float = 26.0
-    shell_correlation: float = 0.5
+    shell_correlation: float = 0.12
+    shell_sd: float = 0.30
     osteophyte_prevalence: float = 0.4
     facet_prevalence: float = 0.4
     calcification_prevalence: float = 0.2
@@ -155,8 +157,9 @@ def _healthy(
     calcified = rng.random() < cohort.calcification_prevalence + 0.015 * years
     severity = rng.gamma(2.0, 0.5, size=3)
     thinning = 1.0 - 0.004 * years
-    cortex = float(np.clip(0.50 * thinning * (1 + 0.16 * shell_z), 0.2, 1.0))
-    arch = float(np.clip(330.0 * thinning * (1 + 0.16 * shell_z), 80.0, 520.0))
+    shell = thinning * max(1.0 + cohort.shell_sd * shell_z, 0.4)
+    cortex = float(np.clip(0.55 * shell, 0.2, 1.2))
+    arch = float(np.clip(380.0 * shell, 80.0, 700.0))
     vertebrae = []
     for level in levels_with(variant):
         vertebrae.append(
@@ -166,8 +169,8 @@ def _healthy(
                 vbmd=l1,
                 shell=(cortex, arch),
                 wear=(
-                    float(osteophytes * min(severity[0], 2.5) * 2.2),
-                    float(facets * min(severity[1], 2.5) * 130.0),
+                    float(osteophytes * min(severity[0], 2.5) * 2.6),
+                    float(facets * min(severity[1], 2.5) * 220.0),
                 ),
                 rng=rng,
             )
@@ -180,7 +183,7 @@ def _healthy(
         body_half_width_mm=half_width,
         body_half_depth_mm=float(np.clip(half_width * rng.normal(0.70, 0.03), 92.0, 135.0)),
         subcutaneous_fat_mm=float(np.clip(rng.normal(20.0 if female else 15.0, 5.0), 6.0, 32.0)),
-        marrow_fat_fraction=float(np.clip(rng.normal(0.46 + 0.005 * years, 0.07), 0.25, 0.8)),
+        marrow_fat_fraction=float(np.clip(rng.normal(0.46 + 0.005 * years, 0.09), 0.25, 0.8)),
         vertebrae=tuple(vertebrae),
         lordosis=float(np.clip(rng.normal(1.0, 0.12), 0.7, 1.3)),
         scoliosis_deg=float(np.clip(rng.normal(0.0, 3.0), -8.0, 8.0)),

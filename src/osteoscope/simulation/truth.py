@@ -19,8 +19,10 @@ from osteoscope.simulation.spine import VertebraFrame
 from osteoscope.simulation.tissue_values import TissueValues
 from osteoscope.simulation.torso import Trunk
 
-THICK_SLICE_MM = 3.0
+THICK_SLICE_MM = 2.5
+"""Slices above this are thick."""
 HIGH_NOISE_HU = 40.0
+"""Noise from this spread on is high; what lies between 25 and 40 HU should not be simulated."""
 MUST_BE_THERE = ("L1", "L2", "L3", "L4")
 
 Presence = Literal["whole", "partial", "absent"]
@@ -188,7 +190,7 @@ def planted_flags(
         "contrast_enhanced": scan.contrast_phase is not None,
         "kvp_unknown": not scan.header_names_kvp,
         "kvp_not_120": scan.header_names_kvp and scan.kvp != 120.0,
-        "thick_slices": scan.slice_mm >= THICK_SLICE_MM,
+        "thick_slices": scan.slice_mm > THICK_SLICE_MM,
         "high_noise": scan.noise_sd_hu >= HIGH_NOISE_HU,
         "truncated_field_of_view": _truncated(scan, trunk, canvas),
     }
