@@ -72,7 +72,7 @@ def test_one_scan_prints_its_summary_and_where_the_report_is(
     assert call["config"] == ScreenConfig()
     shown = capsys.readouterr()
     assert shown.out.splitlines()[-1] == f"Written: {out / 'report.html'}"
-    assert "L1 trabecular median" in shown.out
+    assert "; L1 " in shown.out
     assert shown.err == "Reading\n"
 
 

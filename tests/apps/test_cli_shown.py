@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -33,18 +32,16 @@ def _entry(result: dict[str, Any], primary: bool = True) -> dict[str, Any]:
 
 
 def test_summary_begins_with_simulated_then_the_primary_assessment(result: dict[str, Any]) -> None:
-    lines = summary_lines(result)
     primary = _entry(result)
+    primary |= {"value": 103.6, "unit": "HU", "probability": 0.7}
+    primary["interval"] = {"low": 84.06, "high": 122.6, "level": 0.95, "covers": ["noise"]}
+    lines = summary_lines(result)
     assert lines[0] == "This scan is simulated: no patient exists."
-    assert lines[1].startswith(f"{primary['criterion']}: {primary['category']}, ")
-    assert f"{primary['probability']:.2f}" in lines[1]
-
-
-def test_summary_gives_the_median_with_its_interval(result: dict[str, Any]) -> None:
-    median = result["vertebrae"]["L1"]["measurements"]["trabecular_median_hu"]
-    (line,) = [line for line in summary_lines(result) if "trabecular median" in line]
-    assert line.startswith("L1 trabecular median: 104 HU (95 % interval 95 to 112), ")
-    assert line.endswith(median["method"])
+    assert lines[1] == (
+        f"{primary['criterion']}: {primary['category']}; L1 104 HU (95 % interval 84.1 to 123); "
+        "probability that the category is right 0.70"
+    )
+    assert not any("trabecular median" in line for line in lines)
 
 
 def test_summary_lists_exactly_the_flags_with_an_effect(result: dict[str, Any]) -> None:
@@ -57,22 +54,25 @@ def test_summary_lists_exactly_the_flags_with_an_effect(result: dict[str, Any]) 
         assert line.endswith(f"({flag['code']})")
 
 
-def test_summary_says_why_it_is_withheld(result: dict[str, Any]) -> None:
+def test_summary_says_why_it_is_withheld_and_what_was_measured(result: dict[str, Any]) -> None:
     primary = _entry(result)
-    primary["withheld"] = "L1 is not labelled."
-    line = next(line for line in summary_lines(result) if primary["criterion"] in line)
-    assert line == f"{primary['criterion']}: withheld. L1 is not labelled."
+    primary["withheld"] = "L1 holds cement."
+    result["status"] = "withheld"
+    lines = summary_lines(result)
+    assert lines[1] == f"{primary['criterion']}: withheld. L1 holds cement."
+    (line,) = [line for line in lines if "trabecular median" in line]
+    assert line == "L1 trabecular median, not assessed: 104 HU (95 % interval 94.8 to 112)"
+    measured = result["vertebrae"]["L1"]["measurements"]
+    measured["trabecular_median_hu"] = {"missing": "L1 is cut."}
+    assert not any("trabecular median" in line for line in summary_lines(result))
+    del result["vertebrae"]["L1"]
+    assert not any("trabecular median" in line for line in summary_lines(result))
 
 
-def test_summary_without_probability_interval_or_level(result: dict[str, Any]) -> None:
-    bare = copy.deepcopy(result)
-    _entry(bare)["probability"] = None
-    bare["vertebrae"]["L1"]["measurements"]["trabecular_median_hu"]["interval"] = None
-    lines = summary_lines(bare)
-    assert "probability" not in lines[1]
-    assert not any("interval" in line for line in lines)
-    del bare["vertebrae"]["L1"]
-    assert not any("trabecular median" in line for line in summary_lines(bare))
+def test_summary_without_probability_interval_or_unit(result: dict[str, Any]) -> None:
+    primary = _entry(result)
+    primary |= {"probability": None, "interval": None, "value": -1.25, "unit": "1", "level": None}
+    assert summary_lines(result)[1] == f"{primary['criterion']}: {primary['category']}; -1.25"
 
 
 def test_summary_of_a_failure() -> None:

@@ -16,8 +16,9 @@ def summary_lines(result: Mapping[str, Any]) -> list[str]:
 
     Returns:
         Lines of text without markup: a line that says *simulated* where the scan is, one line
-        for each criterion with the primary one first, the trabecular attenuation of the assessed
-        vertebra, and one line for each flag whose effect is ``warn`` or ``withhold``.
+        for each criterion with the primary one first, the attenuation of the assessed vertebra
+        where the primary criterion is withheld and it was measured all the same, and one line
+        for each flag whose effect is ``warn`` or ``withhold``.
     """
     lines = ["This scan is simulated: no patient exists."] if result["simulated"] else []
     if result["status"] == "failed":
@@ -26,7 +27,7 @@ def summary_lines(result: Mapping[str, Any]) -> list[str]:
     entries = sorted(result["assessment"], key=lambda entry: entry["criterion"] != primary)
     lines += [_assessment_line(entry) for entry in entries]
     level = (entries[0].get("level") if entries else None) or ""
-    if level in result["vertebrae"]:
+    if result["status"] == "withheld" and level in result["vertebrae"]:
         lines += _attenuation_line(level, result["vertebrae"][level]["measurements"])
     return lines + [_flag_line(flag) for flag in result["flags"] if flag["effect"] != "none"]
 
@@ -34,22 +35,29 @@ def summary_lines(result: Mapping[str, Any]) -> list[str]:
 def _assessment_line(entry: Mapping[str, Any]) -> str:
     if "withheld" in entry:
         return f"{entry['criterion']}: withheld. {entry['withheld']}"
-    line = f"{entry['criterion']}: {entry['category']}, {entry['value']:.3g} {entry['unit']}"
+    line = f"{entry['criterion']}: {entry['category']}"
+    line += f"; {entry['level']} {_value(entry)}" if entry["level"] else f"; {_value(entry)}"
     if entry["probability"] is None:
         return line
-    return f"{line}, probability that the category is right {entry['probability']:.2f}"
+    return f"{line}; probability that the category is right {entry['probability']:.2f}"
 
 
 def _attenuation_line(level: str, measurements: Mapping[str, Any]) -> list[str]:
     median = measurements.get(_HEADLINE_CODE, {"missing": ""})
     if "missing" in median:
         return []
-    line = f"{level} trabecular median: {median['value']:.0f} {median['unit']}"
-    interval = median["interval"]
-    if interval is not None:
-        share = round(100 * interval["level"])
-        line += f" ({share} % interval {interval['low']:.0f} to {interval['high']:.0f})"
-    return [f"{line}, {median['method']}"]
+    return [f"{level} trabecular median, not assessed: {_value(median)}"]
+
+
+def _value(measured: Mapping[str, Any]) -> str:
+    """Value, unit and interval, to three digits."""
+    unit = "" if measured["unit"] == "1" else f" {measured['unit']}"
+    words = f"{measured['value']:.3g}{unit}"
+    interval = measured["interval"]
+    if interval is None:
+        return words
+    share = round(100 * interval["level"])
+    return f"{words} ({share} % interval {interval['low']:.3g} to {interval['high']:.3g})"
 
 
 def _flag_line(flag: Mapping[str, Any]) -> str:
