@@ -12,6 +12,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
 
 from osteoscope.core.errors import InputError
 from osteoscope.io.dicom_frames import Frame
@@ -64,9 +65,10 @@ class FrameDecoder:
             if syntax in BY_SIMPLEITK:
                 return self._by_simpleitk(frame)
             dataset = self._file(frame, _read_dataset)
-            decoder = get_decoder("1.2.840.10008.1.2.1" if syntax in NATIVE else syntax)
-            array, _ = decoder.as_array(
-                dataset, index=frame.index, raw=True, decoding_plugin=PLUGINS.get(syntax, "")
+            if syntax in NATIVE:
+                return _inflated(dataset, frame)
+            array, _ = get_decoder(UID(syntax)).as_array(
+                dataset, index=frame.index, raw=True, decoding_plugin=PLUGINS[syntax]
             )
         except Exception:  # codecs raise many kinds on damaged data, some quoting the header
             raise InputError(
@@ -94,6 +96,17 @@ class FrameDecoder:
 
 def _read_dataset(path: Path) -> Dataset:
     return pydicom.dcmread(path, force=True)
+
+
+def _inflated(dataset: Dataset, frame: Frame) -> NDArray[Any]:
+    """A frame of a deflated file: plain numbers once pydicom has inflated the file."""
+    pixels = frame.file.pixels
+    assert pixels is not None
+    kind = f"<{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}"
+    count = pixels.rows * pixels.columns
+    start = frame.index * count * (pixels.bits_allocated // 8)
+    flat = np.frombuffer(dataset.PixelData, kind, count, start)
+    return flat.reshape(pixels.rows, pixels.columns)
 
 
 def _read_by_simpleitk(path: Path) -> NDArray[Any]:

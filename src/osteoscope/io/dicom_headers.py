@@ -36,6 +36,9 @@ CT_CLASSES = frozenset(
         "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT Image
     }
 )
+_LONGEST_FIRST_VALUE = 256
+"""A file without preamble starts with a short value: a length, a character set, a type."""
+
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -185,10 +188,13 @@ def read_file_header(path: Path, number: int) -> FileHeader | None:
 def _looks_like_dicom(file: BinaryIO) -> bool:
     head = file.read(132)
     file.seek(0)
-    # Without the preamble, a data set starts with group 0002 or 0008 (little endian).
-    return head[128:] == b"DICM" or head[:4] in (b"\x08\x00\x05\x00", b"\x08\x00\x08\x00",
-                                                 b"\x08\x00\x16\x00", b"\x08\x00\x00\x00",
-                                                 b"\x02\x00\x00\x00")  # fmt: skip
+    if head[128:] == b"DICM":
+        return True
+    # Without the preamble, a data set starts with an element of group 0002 or 0008, little endian.
+    if len(head) < 16 or head[:2] not in (b"\x02\x00", b"\x08\x00"):
+        return False
+    explicit = head[4:6].isalpha() and head[4:6].isupper()
+    return explicit or int.from_bytes(head[4:8], "little") < _LONGEST_FIRST_VALUE
 
 
 def _parse(path: Path, number: int, file: BinaryIO) -> FileHeader | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from osteoscope.core.errors import InputError
 from osteoscope.io.dicom_decoding import FrameDecoder
 from osteoscope.io.dicom_frames import Frame
-from osteoscope.io.dicom_headers import BIG_ENDIAN, PixelFormat
+from osteoscope.io.dicom_headers import BIG_ENDIAN, NATIVE, PixelFormat
 from osteoscope.io.hu_values import AIR_HU
 from osteoscope.io.image_files import MAX_IMAGE_BYTES
 
@@ -135,11 +135,8 @@ def _fill_slice(frame: Frame, out: NDArray[Any], decoder: FrameDecoder) -> tuple
     """
     pixels = _format(frame)
     slope, intercept = frame.rescale or (1.0, 0.0)
-    if pixels.offset is None:
-        stored = raw = decoder.decode(frame)
-    else:
-        raw = _native(frame, pixels, out)
-        stored = _used_bits(raw, pixels)
+    raw = decoder.decode(frame) if pixels.offset is None else _native(frame, pixels, out)
+    stored = _used_bits(raw, pixels) if pixels.transfer_syntax in NATIVE else raw
     mask, ignored = _padding_mask(frame, raw, stored)
     if out.dtype == np.float32:
         np.multiply(stored, slope, out=out, casting="unsafe")
@@ -172,7 +169,8 @@ def _used_bits(raw: NDArray[Any], pixels: PixelFormat) -> NDArray[Any]:
         return raw
     above = pixels.bits_allocated - 1 - pixels.high_bit
     if not pixels.signed and pixels.high_bit == pixels.bits_stored - 1:
-        return np.bitwise_and(raw, raw.dtype.type((1 << pixels.bits_stored) - 1))
+        low_bits = raw.dtype.type((1 << pixels.bits_stored) - 1)
+        return np.asarray(np.bitwise_and(raw, low_bits))
     return np.asarray((raw << above) >> unused)
 
 
@@ -215,6 +213,8 @@ def _rescale_integers(stored: NDArray[Any], slope: int, intercept: int, out: NDA
         raise _Int16OverflowError
     if slope == 1 and _INT16.min <= min(low, intercept) and max(high, intercept) <= _INT16.max:
         # Both fit the target, and so does their sum: no wider copy is needed.
+        if stored.dtype == np.uint16 and out.dtype == np.int16:
+            stored = stored.view(np.int16)
         np.add(stored.astype(out.dtype, copy=False), out.dtype.type(intercept), out=out)
     else:
         np.add(stored.astype(np.int64) * slope, intercept, out=out, casting="unsafe")

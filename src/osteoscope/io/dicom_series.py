@@ -113,6 +113,8 @@ def group_series(headers: Sequence[FileHeader]) -> list[Series]:
         cut = next((f for f in files if not f.complete), None)
         problem = None if cut is None else InputError(_truncated(cut))
         frames = [frame for file in files for frame in frames_of(file)]
+        if problem is not None and not frames:
+            raise problem
         for label, role, part, why in _parts(frames):
             digest = hashlib.sha256(f"{uid}|{label}".encode()).hexdigest()[:6]
             groups.append((order, digest, uid, role, part, problem or why))
