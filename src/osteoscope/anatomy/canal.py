@@ -148,7 +148,8 @@ def _shadow_hole(
 ) -> _Hole | None:
     """The largest plausible hole of the shadow along ``axes[2]``."""
     flat = axes[:2] @ local
-    low = flat.min(axis=1) - (closing + 1) * _PIXEL_MM
+    # The odd offset keeps points of an aligned grid off the pixels' edges, where rounding decides.
+    low = flat.min(axis=1) - (closing + 1) * _PIXEL_MM - 0.0137
     pixel = ((flat - low[:, None]) / _PIXEL_MM).astype(np.intp)
     shape = pixel.max(axis=1) + closing + 2
     shadow = np.bincount(pixel[0] * shape[1] + pixel[1], minlength=shape[0] * shape[1])

@@ -84,9 +84,9 @@ def height_loss(level: str, vertebrae: Mapping[str, Vertebra]) -> HeightLoss | N
 
     Wedge is anterior over posterior height, biconcave is middle over posterior, crush is
     posterior over the height expected there: the posterior heights of the nearest undeformed
-    vertebrae above and below, at most two levels away, interpolated. Where crush itself reaches
-    grade 1, anterior and middle heights are held against the expected height, since the posterior
-    one is no longer a reference.
+    vertebrae above and below, at most two levels away, interpolated. Where crush and one of the
+    others both reach grade 1, anterior and middle heights are held against the expected height,
+    since the posterior one is no longer a reference; a body that lost height evenly is a crush.
 
     Args:
         level: The vertebra to judge, for example ``L1``.
@@ -101,23 +101,21 @@ def height_loss(level: str, vertebrae: Mapping[str, Vertebra]) -> HeightLoss | N
     heights = vertebra.heights
     error_mm = height_error_mm(vertebra)
     expected = _expected_posterior_mm(level, vertebrae)
-    reference_mm = heights.posterior_mm
-    ratios: list[HeightRatio] = []
+    ratios = _own_ratios(heights, heights.posterior_mm, error_mm, error_mm)
     if expected is not None:
         expected_mm, expected_error_mm, _ = expected
         crush = _ratio("crush", heights.posterior_mm, expected_mm, error_mm, expected_error_mm)
-        ratios.append(crush)
-        if genant_grade(crush.loss) > 0:
-            reference_mm = expected_mm
-    ratios.insert(0, _ratio("wedge", heights.anterior_mm, reference_mm, error_mm, error_mm))
-    ratios.insert(1, _ratio("biconcave", heights.middle_mm, reference_mm, error_mm, error_mm))
+        uneven = any(genant_grade(ratio.loss) > 0 for ratio in ratios)
+        if uneven and genant_grade(crush.loss) > 0:
+            ratios = _own_ratios(heights, expected_mm, error_mm, expected_error_mm)
+        ratios = (*ratios, crush)
     worst = max(ratios, key=lambda r: r.loss)
     return HeightLoss(
         kind=worst.kind,
         fraction=worst.loss,
         grade=genant_grade(worst.loss),
         standard_error=worst.standard_error,
-        ratios=tuple(ratios),
+        ratios=ratios,
         references=() if expected is None else expected[2],
     )
 
@@ -133,6 +131,15 @@ def height_error_mm(vertebra: Vertebra) -> float:
         return float(spacing[0]) / math.sqrt(6.0)
     along = vertebra.axes[2] @ vertebra.grid.directions
     return float(np.linalg.norm(along * spacing)) / math.sqrt(6.0)
+
+
+def _own_ratios(
+    heights: BodyHeights, reference_mm: float, error_mm: float, reference_error_mm: float
+) -> tuple[HeightRatio, ...]:
+    return (
+        _ratio("wedge", heights.anterior_mm, reference_mm, error_mm, reference_error_mm),
+        _ratio("biconcave", heights.middle_mm, reference_mm, error_mm, reference_error_mm),
+    )
 
 
 def _ratio(

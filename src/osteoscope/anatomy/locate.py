@@ -29,11 +29,13 @@ class Place:
         number: The label's number.
         box: Slices ``(z, y, x)`` around it, margin included, inside the array.
         centre_mm: (3,) rough LPS centre of all its voxels.
+        coarse_voxels: How many of the voxels looked at have the label.
     """
 
     number: int
     box: Box
     centre_mm: NDArray[np.float64]
+    coarse_voxels: int
 
 
 def locate_labels(
@@ -62,7 +64,8 @@ def locate_labels(
             continue
         index = np.argwhere(coarse[found] == number) + [axis.start for axis in found]
         centre = labels.grid.index_to_world_mm(index.mean(axis=0) * stride)
-        places[name] = Place(number, _grown(found, stride, margin, labels.array.shape), centre)
+        box = _grown(found, stride, margin, labels.array.shape)
+        places[name] = Place(number, box, centre, len(index))
     return places
 
 

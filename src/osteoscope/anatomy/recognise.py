@@ -22,6 +22,8 @@ _SUBREGIONS = range(41, 51)
 _STEP_MM = (8.0, 75.0)
 """Least and greatest distance between the centres of neighbouring vertebrae: crushed cervical
 bodies to masks with a part missing."""
+_SLIVER_SHARE = 0.3
+"""A label smaller than this share of the usual one shows only a part of its vertebra."""
 _LATERAL_SHARE = 0.75
 """A spine's steps go mostly up or down; organs lie beside each other."""
 
@@ -138,9 +140,12 @@ def _are_subregions(places: Mapping[int, Place]) -> bool:
 def _fits_totalsegmentator(places: Mapping[int, Place]) -> bool:
     if max(places) > _LARGEST["totalsegmentator"]:
         return False
-    spine = [n for n in sorted(places) if 25 <= n <= 50]
+    # L5 to C1: the sacrum and S1 lie in each other.
+    spine = [n for n in sorted(places) if 27 <= n <= 50]
     if max(places) > _LARGEST["verse"]:
-        return _in_order(places, spine, upwards=True)
+        # Numbers that VerSe does not have: only files that add discs or endplates to vertebrae
+        # (from 101 up) could still be meant, and in those nothing rises from 27 to 50.
+        return _in_order(places, spine, upwards=True, wrong_share=0.5)
     return len(spine) >= 2 and _in_order(places, spine, upwards=True)
 
 
@@ -157,10 +162,13 @@ _FITS = MappingProxyType({"totalsegmentator": _fits_totalsegmentator, "verse": _
 def _in_order(places: Mapping[int, Place], numbers: list[int], *, upwards: bool) -> bool:
     """Whether centres step along the spine from each number to the next.
 
-    One pair in ten may be out of order: labels out of order are a finding of their own, and not a
-    reason to take one scheme for another.
+    Slivers, such as a spinous process at the scan's edge, are passed over: their centre is not
+    the vertebra's. One pair in ten may be out of order: labels out of order are a finding of
+    their own, and not a reason to take one scheme for another.
     """
     wrong = 0
+    usual = float(np.median([places[n].coarse_voxels for n in numbers])) if numbers else 0.0
+    numbers = [n for n in numbers if places[n].coarse_voxels >= _SLIVER_SHARE * usual]
     for one, other in pairwise(numbers):
         step = places[other].centre_mm - places[one].centre_mm
         length = float(np.linalg.norm(step))
@@ -169,7 +177,7 @@ def _in_order(places: Mapping[int, Place], numbers: list[int], *, upwards: bool)
         plausible = _STEP_MM[0] * apart <= length <= _STEP_MM[1] * apart
         aside = float(np.hypot(step[0], step[1]))
         wrong += not (rises and plausible and aside <= _LATERAL_SHARE * length)
-    return wrong <= 0.1 * max(0, len(numbers) - 1)
+    return wrong <= wrong_share * max(0, len(numbers) - 1)
 
 
 def _candidates(numbers: list[int]) -> list[str]:
