@@ -93,12 +93,12 @@ def write_model(folder: Path) -> None:
     """Write dataset.json, plans.json and the one fold's checkpoint."""
     import numpy as np
     import torch
-    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+    from dynamic_network_architectures.architectures.unet import PlainConvUNet
 
-    plans = PlansManager(PLANS)
-    configuration = plans.get_configuration("3d_fullres")
-    network = nnUNetTrainer.build_network_architecture(plans, configuration, 1, 3, False)
+    # Built as nnU-Net builds it from these plans; its own trainer takes seconds to import.
+    options = dict(PLANS["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"])
+    options |= {"conv_op": torch.nn.Conv3d, "nonlin": torch.nn.LeakyReLU}
+    network = PlainConvUNet(input_channels=1, num_classes=3, deep_supervision=False, **options)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
