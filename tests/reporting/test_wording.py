@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from osteoscope.reporting import wording
@@ -37,6 +37,9 @@ def test_span_names_the_unit_once() -> None:
 
 @settings(derandomize=True, max_examples=50, deadline=None)
 @given(st.floats(0, 1))
+@example(0.0)
+@example(0.9951)
+@example(1.0)
 def test_no_probability_is_shown_as_certain(share: float) -> None:
     shown = wording.percent(share).replace(THIN, "")
     assert shown not in {"0%", "100%"}
