@@ -6,9 +6,13 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from osteoscope.apps.cli.progress import stages
 from osteoscope.apps.cli.summary import summary_lines
+
+if TYPE_CHECKING:
+    from osteoscope.simulation.patient_files import PatientFiles
 
 SEED = 20
 _PLANTED = ("wedge2:T12", "bone_island:L1")
@@ -19,11 +23,12 @@ def demo(folder: Path) -> list[str]:
     """Write a simulated patient and its screen below ``folder``.
 
     Args:
-        folder: ``patient/dicom``, ``patient/labels.nii.gz`` and ``result`` in it are replaced.
+        folder: ``patient`` (the DICOM series and its labels) and ``result`` in it are replaced.
 
     Returns:
         Lines for the reader: the result, the truth behind it, and where the report lies.
     """
+    from osteoscope.simulation.patient_files import DICOM_FOLDER
     from osteoscope.studies.screen.config import ScreenConfig
     from osteoscope.studies.screen.pipeline import screen_scan
 
@@ -31,12 +36,12 @@ def demo(folder: Path) -> list[str]:
     with stages(quiet=False) as show:
         if show is not None:
             show("simulating a patient")
-        truth_hu = _write_patient(folder / "patient")
+        files, truth_hu = _write_patient(folder / "patient")
         outcome = screen_scan(
-            folder / "patient" / "dicom",
+            files.folder / DICOM_FOLDER,
             folder / "result",
             ScreenConfig(),
-            segmentation=folder / "patient" / "labels.nii.gz",
+            segmentation=files.segmentation,
             progress=show,
         )
     return [
@@ -49,24 +54,20 @@ def demo(folder: Path) -> list[str]:
     ]
 
 
-def _write_patient(folder: Path) -> float:
-    """A DICOM series and its labels; the true attenuation of L1, HU."""
+def _write_patient(folder: Path) -> tuple[PatientFiles, float]:
+    """The patient's files, and the true attenuation of L1, HU."""
     import numpy as np
 
-    from osteoscope.io.dicom_write import write_ct_series
-    from osteoscope.io.image_files import write_labels
     from osteoscope.simulation.patient import sample_patient
+    from osteoscope.simulation.patient_files import write_patient
     from osteoscope.simulation.render import simulate_patient
     from osteoscope.simulation.scan import ScanSpec
 
     patient = sample_patient(np.random.default_rng(SEED), defects=_PLANTED)
     simulated = simulate_patient(patient, ScanSpec(), seed=SEED)
     shutil.rmtree(folder, ignore_errors=True)
-    write_ct_series(
-        folder / "dicom", simulated.volume, uid_seed=f"demo {SEED}", patient_id="SIMULATED-DEMO"
-    )
-    write_labels(folder / "labels.nii.gz", simulated.labels.array, simulated.labels.grid)
-    return simulated.truth.levels["L1"].trabecular_hu
+    files = write_patient(folder, simulated, patient_id="SIMULATED-DEMO", formats=("dicom",))
+    return files, simulated.truth.levels["L1"].trabecular_hu
 
 
 def main() -> None:
