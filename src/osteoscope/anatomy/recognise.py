@@ -143,9 +143,7 @@ def _fits_totalsegmentator(places: Mapping[int, Place]) -> bool:
     # L5 to C1: the sacrum and S1 lie in each other.
     spine = [n for n in sorted(places) if 27 <= n <= 50]
     if max(places) > _LARGEST["verse"]:
-        # Numbers that VerSe does not have: only files that add discs or endplates to vertebrae
-        # (from 101 up) could still be meant, and in those nothing rises from 27 to 50.
-        return _in_order(places, spine, upwards=True, wrong_share=0.5)
+        return _in_order(places, spine, upwards=True)
     return len(spine) >= 2 and _in_order(places, spine, upwards=True)
 
 
@@ -177,7 +175,7 @@ def _in_order(places: Mapping[int, Place], numbers: list[int], *, upwards: bool)
         plausible = _STEP_MM[0] * apart <= length <= _STEP_MM[1] * apart
         aside = float(np.hypot(step[0], step[1]))
         wrong += not (rises and plausible and aside <= _LATERAL_SHARE * length)
-    return wrong <= wrong_share * max(0, len(numbers) - 1)
+    return wrong <= 0.1 * max(0, len(numbers) - 1)
 
 
 def _candidates(numbers: list[int]) -> list[str]:
