@@ -51,6 +51,13 @@ def test_a_missing_level_in_between():
     assert recognise_scheme(array, grid).name == "verse"
 
 
+@pytest.mark.parametrize("scheme", ["totalsegmentator", "verse"])
+def test_two_labels_swapped_are_still_recognised(scheme):
+    levels = ("T10", "T11", "T12", "L1", "L3", "L2", "L4", "L5")
+    array, grid = stack([SCHEMES[scheme].vertebrae[level] for level in levels])
+    assert recognise_scheme(array, grid).name == scheme
+
+
 def test_verse_with_t13_and_sacrum():
     array, grid = stack([18, 19, 28, 20, 21, 22, 23, 24, 26])
     assert recognise_scheme(array, grid).name == "verse"

@@ -22,6 +22,8 @@ _SUBREGIONS = range(41, 51)
 _STEP_MM = (8.0, 75.0)
 """Least and greatest distance between the centres of neighbouring vertebrae: crushed cervical
 bodies to masks with a part missing."""
+_WRONG_SHARE = 0.35
+"""Share of the steps along the spine that labels out of order may spoil."""
 _SLIVER_SHARE = 0.3
 """A label smaller than this share of the usual one shows only a part of its vertebra."""
 _LATERAL_SHARE = 0.75
@@ -142,9 +144,8 @@ def _fits_totalsegmentator(places: Mapping[int, Place]) -> bool:
         return False
     # L5 to C1: the sacrum and S1 lie in each other.
     spine = [n for n in sorted(places) if 27 <= n <= 50]
-    if max(places) > _LARGEST["verse"]:
-        return _in_order(places, spine, upwards=True)
-    return len(spine) >= 2 and _in_order(places, spine, upwards=True)
+    known_by_number = max(places) > _LARGEST["verse"]
+    return (known_by_number or len(spine) >= 2) and _in_order(places, spine, upwards=True)
 
 
 def _fits_verse(places: Mapping[int, Place]) -> bool:
@@ -161,8 +162,8 @@ def _in_order(places: Mapping[int, Place], numbers: list[int], *, upwards: bool)
     """Whether centres step along the spine from each number to the next.
 
     Slivers, such as a spinous process at the scan's edge, are passed over: their centre is not
-    the vertebra's. One pair in ten may be out of order: labels out of order are a finding of
-    their own, and not a reason to take one scheme for another.
+    the vertebra's. Some pairs may be wrong: labels out of order are a finding of their own, and
+    the other scheme would have nearly all of them wrong.
     """
     wrong = 0
     usual = float(np.median([places[n].coarse_voxels for n in numbers])) if numbers else 0.0
@@ -175,7 +176,7 @@ def _in_order(places: Mapping[int, Place], numbers: list[int], *, upwards: bool)
         plausible = _STEP_MM[0] * apart <= length <= _STEP_MM[1] * apart
         aside = float(np.hypot(step[0], step[1]))
         wrong += not (rises and plausible and aside <= _LATERAL_SHARE * length)
-    return wrong <= 0.1 * max(0, len(numbers) - 1)
+    return wrong <= _WRONG_SHARE * max(0, len(numbers) - 1)
 
 
 def _candidates(numbers: list[int]) -> list[str]:
