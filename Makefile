@@ -12,6 +12,7 @@ endif
 # Two test processes share two cores: without this each would start a thread per core.
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND := Agg
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help demo test check fast docs bench lock test-all system-tools clean
 
