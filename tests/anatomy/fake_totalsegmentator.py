@@ -48,6 +48,8 @@ def main() -> None:
     labels = labels * (1 - bright) + bright * (200 if fault == "other_task" else AORTA)
     if fault == "other_grid":
         labels = labels[1:]
+    if fault == "fractions":
+        labels = SimpleITK.Cast(labels, SimpleITK.sitkFloat32)
     SimpleITK.WriteImage(labels, str(arguments.o))
 
 

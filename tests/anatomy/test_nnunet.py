@@ -57,10 +57,10 @@ def test_the_real_program_with_a_network_that_thresholds(volume: Volume, tmp_pat
         [sys.executable, "-W", "ignore", str(tiny_nnunet.__file__), str(folder)],
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=300,
     )
     log = tmp_path / "log.txt"
-    labels = NnUnetSegmenter(folder, mirror=False, log=log, timeout_s=300).segment(volume)
+    labels = NnUnetSegmenter(folder, mirror=False, log=log, timeout_s=600).segment(volume)
     # By hand-set weights the network is a threshold in each voxel, so the answer is known
     # exactly, and any turn, flip or shift on the way would show in this noise.
     expected = np.zeros(volume.array.shape, dtype=int)

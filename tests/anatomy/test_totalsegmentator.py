@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from osteoscope.anatomy.segmenters import program
+from osteoscope.anatomy.segmenters.protocol import Segmenter
 from osteoscope.anatomy.segmenters.totalsegmentator import (
     TotalSegmentatorSegmenter,
     private_environment,
@@ -116,6 +117,7 @@ def test_what_the_program_is_given(
         ("ends", "ended with code 1; its last words: 'RuntimeError: the network was trained"),
         ("silent", "ended without writing its labels"),
         ("other_grid", "wrote labels on another grid"),
+        ("fractions", "wrote float32 values instead of labels"),
         ("other_task", "wrote labels from 0 to 200 where 0 to 117 are possible"),
     ],
 )
@@ -128,6 +130,7 @@ def test_a_failed_run_is_one_sentence(
 
 
 def test_names_for_the_report(tmp_path: Path) -> None:
+    assert isinstance(TotalSegmentatorSegmenter(), Segmenter)
     assert TotalSegmentatorSegmenter().name == "totalsegmentator"
     assert TotalSegmentatorSegmenter(fast=True).name == "totalsegmentator-fast"
     with pytest.raises(InputError, match="none of cpu, gpu"):
@@ -257,7 +260,7 @@ def test_the_real_program_takes_our_arguments_and_settings(tmp_path: Path) -> No
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     answer = json.loads(done.stdout.splitlines()[-1])

@@ -84,6 +84,21 @@ def test_programs_are_found_by_path_only(tmp_path: Path, monkeypatch: pytest.Mon
     assert by_name(diagnose())[name] == Check(name, "ok", str(program))
 
 
+def test_a_gpu_is_named_by_the_driver_s_own_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if Path("/proc/driver/nvidia/gpus").exists():
+        pytest.skip("this machine has a GPU, whose name comes first")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert by_name(diagnose())["GPU"].status == "missing"
+    program = tmp_path / "nvidia-smi"  # a fake: no GPU here
+    program.write_text('#!/bin/sh\necho "NVIDIA H200"\necho "NVIDIA L4"\n')
+    program.chmod(0o755)
+    assert by_name(diagnose())["GPU"] == Check("GPU", "ok", "NVIDIA H200, NVIDIA L4")
+    program.write_text("#!/bin/sh\nexit 9\n")
+    assert by_name(diagnose())["GPU"].status == "missing"
+
+
 def test_weights_are_seen_where_they_are_whole(tmp_path: Path) -> None:
     assert by_name(diagnose(tmp_path))["TotalSegmentator weights"].status == "missing"
     for folder in FULL.values():

@@ -89,6 +89,7 @@ from tests.apps.mapped_functions import touch_then_sleep
 if __name__ == "__main__":
     done = []
     try:
+        print("started", flush=True)
         map_items(touch_then_sleep, sys.argv[1:], workers=2, on_done=lambda i, o: done.append(i))
     except KeyboardInterrupt:
         print("interrupted, recorded", done)
@@ -114,17 +115,41 @@ def test_an_interrupt_stops_workers_and_their_programs(tmp_path: Path, whole_gro
         pids = [pid for mark in marks[1:3] for pid in _pids_in(mark)]
         send = os.killpg if whole_group else os.kill
         send(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130, err
-    assert out.strip() == "interrupted, recorded [0]"
+    assert out.split("\n")[1] == "interrupted, recorded [0]"
     assert "Traceback" not in err
     assert not marks[3].exists()
     assert not [pid for pid in pids if _alive(pid)]
 
 
-def _pids_in(path: Path, limit_s: float = 20) -> list[int]:
+@pytest.mark.parametrize("delay_s", [0.02, 0.3])
+def test_an_interrupt_while_workers_start_is_quiet(tmp_path: Path, delay_s: float) -> None:
+    script = tmp_path / "interrupted.py"
+    script.write_text(INTERRUPTED)
+    process = subprocess.Popen(
+        [sys.executable, str(script), *(str(tmp_path / f"slow_{n}") for n in range(4))],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        time.sleep(delay_s)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (130, "interrupted, recorded []\n"), err
+    assert err == ""
+
+
+def _pids_in(path: Path, limit_s: float = 90) -> list[int]:
     end = time.monotonic() + limit_s
     while not path.exists():
         assert time.monotonic() < end, f"{path.name} was never started"

@@ -88,7 +88,9 @@ def _run_until_broken(
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                running[pool.submit(_interruptible, function, items[waiting[0]])] = waiting[0]
+                with _interrupt_held():
+                    future = pool.submit(_interruptible, function, items[waiting[0]])
+                running[future] = waiting[0]
                 waiting.popleft()
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=running.__getitem__):
@@ -111,6 +113,20 @@ def _run_until_broken(
     return []
 
 
+@contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Deliver an interrupt after the block; a process started inside begins with it held back.
+
+    Handing over an item may start a worker, which would else die of an interrupt, with a
+    traceback, during the second in which it imports and has not yet learnt to leave it alone.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _failed(error: BaseException) -> Outcome[R]:
     # A worker that was interrupted means that the user stopped the run, not that the item failed.
     if isinstance(error, KeyboardInterrupt | SystemExit):
@@ -123,6 +139,7 @@ def _prepare_worker() -> None:
     # (external programs, temporary folders), which needs an exception rather than a death.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _exit_by_exception)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _exit_by_exception(number: int, _frame: FrameType | None) -> None:

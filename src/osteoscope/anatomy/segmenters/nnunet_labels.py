@@ -38,7 +38,8 @@ class ClassMap:
         table = np.zeros(max(int(classes.max()), *self.number_of) + 1, dtype=np.uint8)
         for model_number, number in self.number_of.items():
             table[model_number] = number
-        return table[classes]
+        numbers: NDArray[np.uint8] = table[classes]
+        return numbers
 
 
 def class_map_from_names(labels: Mapping[str, Any], scheme: str | None = None) -> ClassMap:

@@ -42,6 +42,10 @@ def read_result(path: Path, grid: Grid, name: str, largest_label: int) -> NDArra
             f"{name} wrote labels on another grid ({image.grid.shape}) than the scan's "
             f"({grid.shape}); check its version and options."
         )
+    if not np.issubdtype(image.array.dtype, np.integer):
+        raise ModelError(
+            f"{name} wrote {image.array.dtype} values instead of labels; check its options."
+        )
     low, high = float(image.array.min()), float(image.array.max())
     if low < 0 or high > largest_label:
         raise ModelError(
