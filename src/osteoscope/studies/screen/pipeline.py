@@ -17,7 +17,7 @@ from osteoscope.anatomy.quality.examine import examine_scan
 from osteoscope.anatomy.segmenters.file import FileSegmenter
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.flag import Flag
-from osteoscope.core.grid import Grid, to_canonical
+from osteoscope.core.grid import Grid
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.measurement import Measurement, Missing
 from osteoscope.core.provenance import file_digest
@@ -121,11 +121,8 @@ def screen_scan(
             json.dumps(result, indent=1, allow_nan=False), encoding="utf-8"
         )
         regions = found.regions
-        write_labels(
-            folder / "regions.nii.gz",
-            _region_labels(labels, regions, reading.volume.grid),
-            reading.volume.grid,
-        )
+        if regions:
+            write_labels(folder / "regions.nii.gz", *_region_labels(labels, regions))
         if report:
             tell("drawing the report")
             pictures = render_planes(volume, labels, found.vertebrae, regions, config.level)
@@ -153,14 +150,13 @@ class _Found:
         levels = {
             level: measure_level(volume, vertebrae.get(level), level, config)
             for level in config.levels
-            if level in vertebrae or level == config.level
         }
         weights = {
             level: _on_vertebra(result.region, vertebrae[level])
             for level, result in levels.items()
             if result.region is not None
         }
-        flags = examine_scan(volume, labels, vertebrae, _wanted(levels), weights=weights)
+        flags = examine_scan(volume, labels, vertebrae, config.levels, weights=weights)
         if calibration is not None:
             levels = {name: _with_density(result, calibration) for name, result in levels.items()}
         return cls(vertebrae, levels, flags, calibration)
@@ -168,10 +164,6 @@ class _Found:
     @property
     def regions(self) -> dict[str, Region]:
         return {name: r.region for name, r in self.levels.items() if r.region is not None}
-
-
-def _wanted(levels: Mapping[str, LevelResult]) -> list[str]:
-    return list(levels)
 
 
 def _with_density(result: LevelResult, calibration: Calibration) -> LevelResult:
@@ -207,12 +199,21 @@ def _on_vertebra(region: Region, vertebra: Vertebra) -> NDArray[np.float32]:
 
 
 def _region_labels(
-    labels: LabelMap, regions: Mapping[str, Region], grid: Grid
-) -> NDArray[np.uint8]:
-    """Voxels of which at least half lies in a region, under their vertebra's number."""
-    # Untouched pages of the zeros cost no memory.
+    labels: LabelMap, regions: Mapping[str, Region]
+) -> tuple[NDArray[np.uint8], Grid]:
+    """Voxels of which at least half lies in a region, under their vertebra's number.
+
+    Cut to the box that holds every region; its grid says where that lies in the scan.
+    """
+    start = [min(r.box[axis].start for r in regions.values()) for axis in range(3)]
+    stop = [max(r.box[axis].stop for r in regions.values()) for axis in range(3)]
+    grid = labels.grid.crop(
+        (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2]))
+    )
     array = np.zeros(grid.shape, dtype=np.uint8)
-    canonical = to_canonical(array, grid)
     for level, region in regions.items():
-        canonical[region.box][region.weights >= 0.5] = labels.scheme.vertebrae[level]
-    return array
+        inner = tuple(
+            slice(b.start - a, b.stop - a) for b, a in zip(region.box, start, strict=True)
+        )
+        array[inner][region.weights >= 0.5] = labels.scheme.vertebrae[level]
+    return array, grid
