@@ -121,9 +121,10 @@ def test_findings_of_the_assessed_level_lead_and_the_gravest_first(
     text = read_page(report_html(result, pictures)).text
     headline = text[: text.index("Where it was measured")]
     assert headline.index("Metal lies in L1.") < headline.index("A dense focus")
+    assert headline.index("A dense focus") < headline.index("Slices are 3.0 mm apart")
     # T12's fracture withholds only T12, so it does not push L1's findings out of the headline.
     assert "T12 has lost" not in headline
-    assert "3 more below" in headline
+    assert "2 more below" in headline
 
 
 def test_simulated_is_said_first_and_a_real_scan_does_not_say_it() -> None:

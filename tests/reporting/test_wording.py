@@ -23,6 +23,7 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
         (25.64, "mm", f"25.6{THIN}mm"),
         (-2.131, "1", "−2.13"),
         (3.14159, "", "3.14"),
+        (792.6, "1", "793"),
     ],
 )
 def test_number_is_as_fine_as_its_unit(value: float, unit: str, expected: str) -> None:
@@ -52,7 +53,7 @@ def test_unknown_facts_say_so_and_nothing_is_assumed() -> None:
     assert dict(facts)["Reconstruction kernel"] == NOT_STATED
     assert dict(facts)["Slice thickness"] == f"3{THIN}mm"
     assert dict(facts)["Age"] == NOT_STATED
-    assert dict(wording.acquisition_facts({"contrast_enhanced": True}))["Contrast"] == "stated"
+    assert dict(wording.acquisition_facts({"contrast_enhanced": True}))["Contrast"] == "given"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,7 @@ def test_codes_become_words(code: str, expected: str) -> None:
         (-3.0, "−3"),
         (540, "540"),
         (["T11", "T12"], "T11, T12"),
+        ([], "none"),
         ({"slope": 0.8, "file": None}, "Slope 0.8; File unknown"),
     ],
 )

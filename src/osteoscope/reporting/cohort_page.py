@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 import osteoscope
 from osteoscope.reporting.cut_points import cut_points
 from osteoscope.reporting.templating import data_address, render_page, write_whole
+from osteoscope.reporting.wording import number
 
 _LISTED_ROWS = 2000
 """More rows make a page that browsers open slowly; the table file has them all."""
@@ -101,16 +102,16 @@ def _shown(row: Row, folder: Path) -> dict[str, Any]:
 
 
 def _address(
-    values: Sequence[float], points: Sequence[tuple[float, str]], levels: str, simulated: bool
+    values: Sequence[float], points_hu: Sequence[float], levels: str, simulated: bool
 ) -> str | None:
     if not values:
         return None
-    return data_address(render_histogram(values, points, levels, simulated))
+    return data_address(render_histogram(values, points_hu, levels, simulated))
 
 
 def render_histogram(
     values_hu: Sequence[float],
-    points: Sequence[tuple[float, str]] = (),
+    points_hu: Sequence[float] = (),
     levels: str = "L1",
     simulated: bool = False,
 ) -> bytes:
@@ -118,7 +119,7 @@ def render_histogram(
 
     Args:
         values_hu: One value a scan, at least one.
-        points: Cut points with their labels, HU.
+        points_hu: Cut points, HU.
         levels: The vertebra that they were measured in.
         simulated: Whether simulated scans are among them.
 
@@ -132,10 +133,10 @@ def render_histogram(
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.hist(values_hu, bins=edges, color="#2b7fb0", edgecolor="white", linewidth=0.6)
-    for value, label in points:
+    for value in points_hu:
         axes.axvline(value, color="#5d6b78", linewidth=1, linestyle=(0, (5, 3)))
         axes.annotate(
-            label.replace("$", r"\$"),
+            number(value, "HU"),
             (value, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(0, 2),

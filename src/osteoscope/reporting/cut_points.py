@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from osteoscope.densitometry.criteria import CRITERIA
-from osteoscope.reporting.wording import number
 
 
-def cut_points(assessment: Mapping[str, Any]) -> list[tuple[float, str]]:
-    """Cut points in HU with their labels, rising; none where the criterion judges no attenuation.
+def cut_points(assessment: Mapping[str, Any]) -> list[float]:
+    """Cut points in HU, rising; none where the criterion judges no attenuation.
 
     Args:
         assessment: An entry of a result's ``assessment``. Its own ``thresholds`` count where it
@@ -22,8 +21,7 @@ def cut_points(assessment: Mapping[str, Any]) -> list[tuple[float, str]]:
     if unit != "HU":
         return []
     if assessment.get("thresholds"):
-        return sorted((float(t["value"]), str(t["label"])) for t in assessment["thresholds"])
+        return sorted(float(threshold["value"]) for threshold in assessment["thresholds"])
     if known is None:
         return []
-    ends = sorted(band.high for band in known.bands if math.isfinite(band.high))
-    return [(end, number(end, "HU")) for end in ends]
+    return sorted(band.high for band in known.bands if math.isfinite(band.high))

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from osteoscope.core.label_schemes import VERTEBRAE
 from osteoscope.reporting.cut_points import cut_points
 from osteoscope.reporting.page_content import primary_assessment
+from osteoscope.reporting.wording import number
 
 PLOT_LEVELS: tuple[str, ...] = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
 """The levels that are always on the axis, so that what is missing is seen."""
@@ -65,11 +66,11 @@ def render_level_plot(result: Mapping[str, Any]) -> bytes | None:
     return buffer.getvalue()
 
 
-def _draw_cut_points(axes: Axes, points: Sequence[tuple[float, str]], width: int) -> None:
-    for value, label in points:
+def _draw_cut_points(axes: Axes, points_hu: Sequence[float], width: int) -> None:
+    for value in points_hu:
         axes.axhline(value, color=_MUTED, linewidth=1, linestyle=(0, (5, 3)))
-        text = label.replace("$", r"\$")  # else matplotlib looks for a formula
-        axes.text(width - 0.45, value, text, fontsize=7.5, color=_MUTED, ha="left", va="center")
+        text = number(value, "HU")
+        axes.text(width - 0.45, value, text, fontsize=8, color=_MUTED, ha="left", va="center")
 
 
 def _draw_point(

@@ -18,17 +18,17 @@ _MAIN_CODES = (
     "trabecular_median_hu",
     "trabecular_mean_hu",
     "trabecular_sd_hu",
-    "trabecular_bmd",
+    "trabecular_bmd_mg_cm3",
     "trabecular_volume_cm3",
     "anterior_height_mm",
     "middle_height_mm",
     "posterior_height_mm",
 )
 """Columns of the table of vertebrae; every other measurement stands in the full list."""
-_JUDGED_CODES = {"HU": "trabecular_median_hu", "mg/cm3": "trabecular_bmd"}
+_JUDGED_CODES = {"HU": "trabecular_median_hu", "mg/cm3": "trabecular_bmd_mg_cm3"}
 """The measurement behind a criterion that names its quantity in words."""
 _SEVERITY_ORDER = {"serious": 0, "warning": 1, "info": 2}
-_HEADLINE_FLAGS = 5
+_HEADLINE_FLAGS = 6
 EFFECTS = (
     ("withhold", "Findings that withhold a result"),
     ("warn", "Findings to weigh"),
@@ -128,12 +128,13 @@ def concerns(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _effective(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Findings with an effect; those of the assessed vertebra and of the whole scan lead."""
+    """Findings with an effect; those of the assessed vertebra, then of the scan, lead."""
     level = result["config"].get("level") or primary_assessment(result).get("level")
 
-    def rank(flag: Mapping[str, Any]) -> tuple[bool, int, int]:
+    def rank(flag: Mapping[str, Any]) -> tuple[bool, bool, int, bool]:
         elsewhere = flag["level"] not in (None, level)
-        return elsewhere, int(flag["effect"] == "warn"), _SEVERITY_ORDER[flag["severity"]]
+        weight = _SEVERITY_ORDER[flag["severity"]]
+        return elsewhere, flag["effect"] == "warn", weight, flag["level"] is None
 
     return sorted((f for f in result["flags"] if f["effect"] != "none"), key=rank)
 

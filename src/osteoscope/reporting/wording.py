@@ -33,7 +33,7 @@ _TERMS: Mapping[str, str] = {
     "trabecular_median_hu": "Trabecular attenuation (median)",
     "trabecular_mean_hu": "Mean",
     "trabecular_sd_hu": "SD",
-    "trabecular_bmd": "Volumetric density",
+    "trabecular_bmd_mg_cm3": "Volumetric density",
     "trabecular_volume_cm3": "Region volume",
     "anterior_height_mm": "Anterior height",
     "middle_height_mm": "Middle height",
@@ -69,7 +69,8 @@ def unit_sign(unit: str) -> str:
 
 def bare(value: float, unit: str, decimals: int | None = None) -> str:
     """A value rounded as finely as its unit deserves, without the unit."""
-    digits = _DECIMALS.get(unit, 2) if decimals is None else decimals
+    usual = 0 if abs(value) >= 100 else 2
+    digits = _DECIMALS.get(unit, usual) if decimals is None else decimals
     text = f"{value:.{digits}f}"
     if float(text) == 0:
         text = text.lstrip("-")
@@ -134,7 +135,7 @@ def acquisition_facts(acquisition: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _fact(value: object, unit: str) -> str:
     if isinstance(value, bool):
-        return "stated" if value else "stated: none"
+        return "given" if value else "none given"
     if isinstance(value, float | int):
         return f"{value:g}{_THIN_SPACE}{unit}" if unit else f"{value:g}"
     return str(value)
@@ -150,11 +151,11 @@ def evidence_text(value: object) -> str:
         case float():
             return f"{value:.4g}".replace("-", _MINUS)
         case str() | int():
-            return str(value)
+            return str(value) or "none"
         case Mapping():
             return "; ".join(f"{spelt(str(k))} {evidence_text(v)}" for k, v in value.items())
         case Sequence():
-            return ", ".join(evidence_text(item) for item in value)
+            return ", ".join(evidence_text(item) for item in value) or "none"
         case _:
             return str(value)
 
