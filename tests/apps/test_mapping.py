@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from osteoscope.apps import cluster
+from osteoscope.apps import cluster, processes
 from osteoscope.apps.mapping import map_items
 from osteoscope.apps.outcome import Outcome
 from osteoscope.core.errors import InputError, ModelError
@@ -147,6 +147,18 @@ def test_an_interrupt_while_workers_start_is_quiet(tmp_path: Path, delay_s: floa
         process.kill()
     assert (process.returncode, out) == (130, "interrupted, recorded []\n"), err
     assert err == ""
+
+
+def test_a_worker_that_starts_has_the_interrupt_held_back() -> None:
+    code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    reached = False
+    with pytest.raises(KeyboardInterrupt), processes._interrupt_held():
+        os.kill(os.getpid(), signal.SIGINT)
+        child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        reached = True
+    assert reached, "the interrupt was not held until the end of the block"
+    assert child.stdout == "True\n"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def _pids_in(path: Path, limit_s: float = 90) -> list[int]:
