@@ -111,6 +111,7 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(
         (["{scan}", "{scan}", "--segmentation", "{scan}"], "belong to one scan, and 2 are given"),
         (["{scan}", "cohort.csv"], "one table or folder tree at a time"),
         (["cohort.csv", "--segmentation", "{scan}"], "name them in the table"),
+        (["cohort.csv", "--no-report"], "leave out --no-report"),
         (["{bad}"], "Slices are missing: export the series again."),
     ],
 )

@@ -62,6 +62,8 @@ def screen(
                 "--segmentation and --subregions belong to one scan; for a cohort, name them in "
                 "the table or put them beside each scan."
             )
+        if no_report:
+            raise InputError("A cohort's scans always get their reports; leave out --no-report.")
         mapper = partial(map_items, workers=workers, scheduler=scheduler)
         screen_cohort.run(sources[0], out, settings, mapper, shown)
     else:
