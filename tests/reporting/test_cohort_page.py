@@ -77,7 +77,7 @@ def test_report_is_linked_only_where_it_lies_in_the_results(tmp_path: Path) -> N
 
 
 def test_texts_are_escaped(tmp_path: Path) -> None:
-    evil = "<script>x</script>\"'>"
+    evil = "<script>x</script>\"'>$\\frac{1$\U0001f9b4"
     rows = [row(evil, category=evil, flags=f"thick_slices{evil}", level=evil)]
     rows.append({"subject_id": evil, "status": "failed", "error": evil})
     assert "script" not in read_page(written(tmp_path, rows)).tags

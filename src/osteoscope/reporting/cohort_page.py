@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 import osteoscope
+from osteoscope.core.label_schemes import VERTEBRAE
 from osteoscope.reporting.cut_points import cut_points
 from osteoscope.reporting.templating import data_address, render_page, write_whole
 from osteoscope.reporting.wording import number
@@ -46,7 +47,8 @@ def write_cohort_report(path: Path, rows: Sequence[Row]) -> None:
     """
     done = [row for row in rows if row["status"] == "done"]
     values = [float(row[_VALUE]) for row in done if _known(row, _VALUE)]
-    levels = sorted({str(row["level"]) for row in done if _known(row, "level")})
+    # Only known names reach the figure: matplotlib would read others as formulas.
+    levels = [name for name in VERTEBRAE if any(row.get("level") == name for row in done)]
     criteria = sorted({str(row["criterion"]) for row in done if _known(row, "criterion")})
     # Rows read back from a CSV hold texts.
     simulated = sum(str(row.get("simulated")).lower() == "true" for row in rows)
@@ -59,7 +61,9 @@ def write_cohort_report(path: Path, rows: Sequence[Row]) -> None:
         "all_simulated": simulated == len(rows) - _count(rows, "failed"),
         "failed": [row for row in rows if row["status"] == "failed"],
         "withheld": [row for row in rows if row["status"] == "withheld"],
-        "histogram": _address(values, points, " and ".join(levels), simulated > 0),
+        "histogram": _address(
+            values, points, " and ".join(levels) or "the assessed level", simulated > 0
+        ),
         "measured": len(values),
         "levels": levels,
         "criteria": criteria,

@@ -21,7 +21,7 @@ SCHEMA_VERSION = "1.0"
 _PROBABILITY_TOLERANCE = 0.01
 """How far rounded probabilities of one criterion may be from adding up to one."""
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
 @cache
@@ -62,7 +62,7 @@ def _validator() -> Validator:
     return Draft202012Validator(result_schema())
 
 
-def _as_json(value: object, path: Path) -> Any:
+def _as_json(value: object, path: KeyPath) -> Any:
     """The value as JSON will hold it: tuples become arrays, and other types are refused."""
     if isinstance(value, dict):
         return {key: _as_json(inner, (*path, key)) for key, inner in value.items()}
@@ -73,7 +73,7 @@ def _as_json(value: object, path: Path) -> Any:
     raise InputError(_sentence(path, f"{_kind(value)} cannot be written as JSON"))
 
 
-def _sentence(path: Path, rule: str) -> str:
+def _sentence(path: KeyPath, rule: str) -> str:
     where = ".".join(str(part) for part in path) or "its top level"
     return (
         f"The result breaks its schema {SCHEMA_VERSION} at {where}: {rule}; correct the program "
@@ -81,12 +81,12 @@ def _sentence(path: Path, rule: str) -> str:
     )
 
 
-def _order(path: Path) -> tuple[str, ...]:
+def _order(path: KeyPath) -> tuple[str, ...]:
     return tuple(f"{part:09d}" if isinstance(part, int) else part for part in path)
 
 
-def _deepest(error: ValidationError) -> tuple[Path, str]:
-    """Path and rule of the error; of an ``anyOf``, of the alternative that came furthest."""
+def _deepest(error: ValidationError) -> tuple[KeyPath, str]:
+    """KeyPath and rule of the error; of an ``anyOf``, of the alternative that came furthest."""
     if error.context:
         inner = max(error.context, key=lambda e: len(e.absolute_path))
         if len(inner.absolute_path) > len(error.absolute_path):
@@ -139,8 +139,8 @@ def _kind(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def _contradictions(result: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Path and rule of what the schema cannot say, in reading order."""
+def _contradictions(result: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """KeyPath and rule of what the schema cannot say, in reading order."""
     yield from _not_finite(result, ())
     yield from _falling_intervals(result, ())
     if result.get("scan", {}).get("acquisition", {}).get("simulated") and not result["simulated"]:
@@ -155,7 +155,7 @@ def _contradictions(result: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     yield from _assessment_contradictions(result)
 
 
-def _assessment_contradictions(result: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _assessment_contradictions(result: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     withheld = {level for level, v in result["vertebrae"].items() if v["withheld"] is not None}
     for n, entry in enumerate(result["assessment"]):
         if "withheld" in entry:
@@ -177,14 +177,14 @@ def _assessment_contradictions(result: Mapping[str, Any]) -> Iterator[tuple[Path
         yield ("status",), "must be withheld exactly where the primary assessment is withheld"
 
 
-def _not_finite(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+def _not_finite(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(value, float) and not math.isfinite(value):
         yield path, "a number must be finite; give the reason why it is missing instead"
     for key, inner in _children(value):
         yield from _not_finite(inner, (*path, key))
 
 
-def _falling_intervals(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+def _falling_intervals(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(value, Mapping) and {"low", "high", "covers"} <= value.keys():
         low, high = value["low"], value["high"]
         if low > high:
