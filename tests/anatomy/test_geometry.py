@@ -177,6 +177,17 @@ def test_a_process_at_the_edge_leaves_the_heights():
     assert vertebra.withheld is None
 
 
+def test_a_body_cut_at_the_side_has_no_heights():
+    grid = cube_grid((1.5, 1.5, 1.5))
+    _, whole = vertebra_masks(grid, np.eye(3))
+    side = int(np.rint(grid.world_mm_to_index(np.array([15.0, 0.0, 0.0]))[2]))
+    labels = label_map(whole, grid).crop((slice(None), slice(None), slice(0, side)))
+    vertebra = measure_vertebrae(labels)["L1"]
+    assert vertebra.touches == ("left",)
+    assert vertebra.heights is None
+    assert "left edge" in vertebra.withheld
+
+
 def test_a_sliver_is_returned_with_its_reason():
     grid = cube_grid((2.0, 2.0, 2.0))
     mask = np.zeros(grid.shape, bool)

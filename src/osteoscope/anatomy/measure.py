@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from osteoscope.anatomy.body import cut_body, largest_piece
 from osteoscope.anatomy.canal import Canal, canal_from_cord, find_canal, mask_points_mm
+from osteoscope.anatomy.edges import cut_ends, cut_sides, touched_edges
 from osteoscope.anatomy.endplates import body_heights
 from osteoscope.anatomy.frame import POSTERIOR_MM
-from osteoscope.anatomy.locate import Box, Place, locate_labels, spine_direction
+from osteoscope.anatomy.locate import Place, locate_labels, spine_direction
 from osteoscope.anatomy.orient import OrientedBody, core_in_front, orient_body
 from osteoscope.anatomy.vertebra import BodyHeights, Vertebra
 from osteoscope.core.errors import GeometryError
@@ -23,11 +24,8 @@ from osteoscope.core.labelmap import LabelMap
 MARGIN_MM = 15.0
 """What the crop of a vertebra holds around its mask, where the scan reaches so far."""
 
-_EDGES = (("inferior", "superior"), ("anterior", "posterior"), ("right", "left"))
-"""Names of the first and last layer along each canonical array axis."""
-
-_CUT_SHARE = 0.06
-"""A body is cut off where its outermost layer is more than this share of its largest one."""
+_FEWEST_POINTS = 50
+"""About 0.2 cm3: less is a splinter in which nothing can be seen."""
 
 
 def measure_vertebrae(
@@ -74,99 +72,103 @@ def measure_vertebrae(
 
 @dataclass(frozen=True, eq=False)
 class _Crop:
-    """The crop of one vertebra: its mask, and the body where it is labelled."""
+    """What is known of one vertebra before its geometry: masks in its crop of the labels."""
 
     place: Place
     grid: Grid
     mask: NDArray[np.bool_]
+    whole: NDArray[np.bool_]
+    """The largest piece of the mask: stray voxels are no part of the geometry."""
     given_body: NDArray[np.bool_] | None
+    """The body where it is labelled."""
+
+    @property
+    def solid(self) -> NDArray[np.bool_]:
+        """What the endplates are looked for in."""
+        return self.whole if self.given_body is None else self.given_body
 
 
 def _measure(
     level: str, places: dict[str, Place], labels: LabelMap, parts: LabelMap | None
 ) -> Vertebra:
+    """One vertebra: from crop to canal, from canal to body, from body to heights."""
     crop = _crop(places[level], labels, parts)
-    touches = _touched_edges(crop.mask, crop.place.box, labels.array.shape)
-    whole = largest_piece(crop.mask)
-    up = spine_direction(level, places)
-    points = mask_points_mm(whole, crop.grid)
-    centre = points.mean(axis=0) if len(points) else places[level].centre_mm
-
-    def withheld(reason: str, body: NDArray[np.bool_] | None = crop.given_body) -> Vertebra:
-        return Vertebra(
-            level, crop.place.box, crop.grid, crop.mask, body, None, centre, None, touches, reason
-        )
-
-    if len(points) < 50:
-        return withheld(f"The mask of {level} is too small to be measured.")
-    canal = find_canal(points, up, POSTERIOR_MM) or _labelled_canal(labels, crop, up)
-    if canal is None:
-        return withheld(
-            f"The spinal canal of {level} was not found in its mask, so body and arch cannot be "
-            "told apart."
-        )
-    core = core_in_front(points, canal)
-    if core is None:
-        return withheld(f"No vertebral body stands in front of the canal of {level}.")
-    return _measure_body(level, crop, labels, (whole, canal, core), touches)
-
-
-def _measure_body(
-    level: str,
-    crop: _Crop,
-    labels: LabelMap,
-    found: tuple[NDArray[np.bool_], Canal, NDArray[np.float64]],
-    touches: tuple[str, ...],
-) -> Vertebra:
-    whole, canal, core = found
-    given = crop.given_body
-    solid = whole if given is None else given
-    oriented = orient_body(solid, crop.grid, canal, core, whole=given is None)
-    if oriented is None:
-        reason = f"Walls and endplates of the body of {level} were not found in its mask."
-        return Vertebra(
-            level, crop.place.box, crop.grid, crop.mask, given, None, core, None, touches, reason
-        )
-    body = given if given is not None else _cut(whole, crop.grid, oriented)
-    ends = _cut_ends(body, crop.place, labels)
-    if any(ends):
-        again = orient_body(
-            solid, crop.grid, canal, core, whole=given is None, usable=(not ends[0], not ends[1])
-        )
-        oriented = again or oriented
-    heights, missing = _heights(level, crop.grid, oriented, ends)
-    return Vertebra(
+    points = mask_points_mm(crop.whole, crop.grid)
+    bare = Vertebra(
         level=level,
         box=crop.place.box,
         grid=crop.grid,
         mask=crop.mask,
+        body=crop.given_body,
+        axes=None,
+        centre_mm=points.mean(axis=0) if len(points) else crop.place.centre_mm,
+        heights=None,
+        touches=touched_edges(crop.mask, crop.place.box, labels.array.shape),
+    )
+    if len(points) < _FEWEST_POINTS:
+        return replace(bare, withheld=f"The mask of {level} is too small to be measured.")
+    up = spine_direction(level, places)
+    canal = find_canal(points, up, POSTERIOR_MM) or _labelled_canal(labels, crop, up)
+    if canal is None:
+        reason = (
+            f"The spinal canal of {level} was not found in its mask, so body and arch cannot be "
+            "told apart."
+        )
+        return replace(bare, withheld=reason)
+    core = core_in_front(points, canal)
+    if core is None:
+        reason = f"No vertebral body stands in front of the canal of {level}."
+        return replace(bare, withheld=reason)
+    return _with_body(replace(bare, centre_mm=core), crop, canal, labels)
+
+
+def _with_body(bare: Vertebra, crop: _Crop, canal: Canal, labels: LabelMap) -> Vertebra:
+    """The vertebra with body, axes and heights; ``bare`` is centred inside the body."""
+    cut_off = crop.given_body is None
+    oriented = orient_body(crop.solid, crop.grid, canal, bare.centre_mm, whole=cut_off)
+    if oriented is None:
+        reason = f"Walls and endplates of the body of {bare.level} were not found in its mask."
+        return replace(bare, withheld=reason)
+    body = crop.solid
+    if oriented.wall is not None:
+        body = cut_body(crop.whole, crop.grid, oriented.frame, oriented.wall, oriented.limits)
+    ends = cut_ends(body, crop.place, labels)
+    if any(ends):
+        usable = (not ends[0], not ends[1])
+        again = orient_body(
+            crop.solid, crop.grid, canal, bare.centre_mm, whole=cut_off, usable=usable
+        )
+        oriented = again or oriented
+    missing = _cut_reason(body, ends, bare, labels)
+    heights = _heights(oriented, crop.grid) if missing is None else None
+    if missing is None and heights is None:
+        missing = f"The endplates of {bare.level} were not seen from wall to wall."
+    return replace(
+        bare,
         body=body,
         axes=oriented.frame.axes,
         centre_mm=oriented.frame.origin_mm,
         heights=heights,
-        touches=touches,
         withheld=missing,
     )
 
 
-def _cut(whole: NDArray[np.bool_], grid: Grid, oriented: OrientedBody) -> NDArray[np.bool_]:
-    assert oriented.wall is not None
-    return cut_body(whole, grid, oriented.frame, oriented.wall, oriented.limits)
-
-
-def _heights(
-    level: str, grid: Grid, oriented: OrientedBody, ends: tuple[bool, bool]
-) -> tuple[BodyHeights | None, str | None]:
+def _cut_reason(
+    body: NDArray[np.bool_], ends: tuple[bool, bool], bare: Vertebra, labels: LabelMap
+) -> str | None:
+    """Why a body that the scan or the labels cut off has no heights; None where it is whole."""
     if any(ends):
-        which = " and ".join(
-            name for name, cut in zip(("lower", "upper"), ends, strict=True) if cut
-        )
-        return None, f"The {which} endplate of {level} lies outside the labelled scan."
+        names = [name for name, cut in zip(("lower", "upper"), ends, strict=True) if cut]
+        return f"The {' and '.join(names)} endplate of {bare.level} lies outside the labelled scan."
+    sides = cut_sides(body, bare.box, labels.array.shape)
+    if sides:
+        return f"The body of {bare.level} is cut off at the scan's {' and '.join(sides)} edge."
+    return None
+
+
+def _heights(oriented: OrientedBody, grid: Grid) -> BodyHeights | None:
     along = oriented.frame.axes @ grid.directions
-    heights = body_heights(oriented.surfaces, np.linalg.norm(along * grid.spacing_mm, axis=1))
-    if heights is None:
-        return None, f"The endplates of {level} were not seen from wall to wall."
-    return heights, None
+    return body_heights(oriented.surfaces, np.linalg.norm(along * grid.spacing_mm, axis=1))
 
 
 def _crop(place: Place, labels: LabelMap, parts: LabelMap | None) -> _Crop:
@@ -177,7 +179,7 @@ def _crop(place: Place, labels: LabelMap, parts: LabelMap | None) -> _Crop:
         # A few stray voxels are no body: fall back on the geometry.
         if np.count_nonzero(body) >= 0.2 * np.count_nonzero(mask):
             given = body
-    return _Crop(place, labels.grid.crop(place.box), mask, given)
+    return _Crop(place, labels.grid.crop(place.box), mask, largest_piece(mask), given)
 
 
 def _labelled_canal(labels: LabelMap, crop: _Crop, up: NDArray[np.float64]) -> Canal | None:
@@ -186,43 +188,3 @@ def _labelled_canal(labels: LabelMap, crop: _Crop, up: NDArray[np.float64]) -> C
         return None
     cord = labels.array[crop.place.box] == number
     return canal_from_cord(mask_points_mm(cord, crop.grid), up)
-
-
-def _touched_edges(mask: NDArray[np.bool_], box: Box, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Names of the scan's edges that the mask reaches."""
-    touched = []
-    for axis, names in enumerate(_EDGES):
-        layers = np.moveaxis(mask, axis, 0)
-        if box[axis].start == 0 and layers[0].any():
-            touched.append(names[0])
-        if box[axis].stop == shape[axis] and layers[-1].any():
-            touched.append(names[1])
-    return tuple(touched)
-
-
-def _cut_ends(body: NDArray[np.bool_], place: Place, labels: LabelMap) -> tuple[bool, bool]:
-    """Whether the body's lower and upper end are cut off by the scan's or the labels' end."""
-    area = body.sum(axis=(1, 2))
-    filled = np.flatnonzero(area)
-    if len(filled) == 0:
-        return False, False
-    ends = []
-    for layer, step in ((filled[0], -1), (filled[-1], +1)):
-        at = place.box[0].start + int(layer)
-        flat = area[layer] > _CUT_SHARE * area.max()
-        ends.append(bool(flat and _labels_end(labels, at, step, place.number)))
-    return ends[0], ends[1]
-
-
-def _labels_end(labels: LabelMap, at: int, step: int, number: int) -> bool:
-    """Whether nothing is labelled beyond a layer where something else than ``number`` still is.
-
-    The highest vertebra of a segmentation of the spine alone ends by itself; where the aorta, the
-    cord or a neighbour ends in the same layer, the labels were cut.
-    """
-    if not 0 <= at + step < labels.array.shape[0]:
-        return True
-    if labels.array[at + step].any():
-        return False
-    layer = labels.array[at]
-    return bool(((layer != 0) & (layer != number)).any())
