@@ -10,10 +10,12 @@ import numpy as np
 from osteoscope.core.errors import InputError
 from osteoscope.simulation.scan import ContrastPhase, ScanSpec
 
+_VOXELS = ("in_plane_mm", "slice_mm")
+
 
 @dataclass(frozen=True)
 class CohortMix:
-    """Shares between 0 and 1 of the patients of a cohort; all independent of each other.
+    """Shares between 0 and 1 of the patients of a cohort, all independent, and its voxels.
 
     The defaults are those of a mixed abdominal CT archive of people above 50, in round numbers.
 
@@ -37,6 +39,8 @@ class CohortMix:
         truncated: The body reaches beyond the reconstructed circle.
         prone: Scanned prone.
         label_shift: All vertebrae are labelled one level too high.
+        in_plane_mm: Pixel size of every scan.
+        slice_mm: Slice thickness of the scans that are not thick.
     """
 
     fracture: float = 0.12
@@ -58,10 +62,12 @@ class CohortMix:
     truncated: float = 0.02
     prone: float = 0.02
     label_shift: float = 0.02
+    in_plane_mm: float = 1.0
+    slice_mm: float = 2.0
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            if not 0.0 <= getattr(self, entry.name) <= 1.0:
+            if entry.name not in _VOXELS and not 0.0 <= getattr(self, entry.name) <= 1.0:
                 raise InputError(
                     f"A share of a cohort must lie in 0-1, not {getattr(self, entry.name)} "
                     f"for {entry.name}."
@@ -70,7 +76,7 @@ class CohortMix:
             raise InputError("kvp_100 and kvp_140, and t13 and l6, must not exceed 1 together.")
 
 
-NOTHING_PLANTED = CohortMix(**{entry.name: 0.0 for entry in fields(CohortMix)})
+NOTHING_PLANTED = CohortMix(**{e.name: 0.0 for e in fields(CohortMix) if e.name not in _VOXELS})
 """Healthy patients at 120 kVp without contrast."""
 
 
@@ -98,12 +104,13 @@ def draw_scan(rng: np.random.Generator, mix: CohortMix, body_half_width_mm: floa
     phase: ContrastPhase | None = None
     if draws[0] < mix.contrast:
         phase = "arterial" if rng.random() < 1 / 3 else "venous"
-    slice_mm = float(rng.choice([4.0, 5.0])) if draws[1] < mix.thick_slices else 2.0
+    slice_mm = float(rng.choice([4.0, 5.0])) if draws[1] < mix.thick_slices else mix.slice_mm
     kernel: Literal["soft", "bone"] = "bone" if draws[2] < mix.bone_kernel else "soft"
     noise = 45.0 if draws[3] < mix.high_noise else float(rng.uniform(8.0, 20.0))
     circle = 1.7 * body_half_width_mm if draws[4] < mix.truncated else None
     return ScanSpec(
         kvp=kvp,
+        in_plane_mm=mix.in_plane_mm,
         slice_mm=slice_mm,
         kernel=kernel,
         noise_sd_hu=noise,

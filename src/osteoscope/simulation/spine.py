@@ -111,17 +111,8 @@ def _mean_height(spec: VertebraSpec) -> float:
 
 
 def line_through(points: Vector, z_mm: Vector) -> tuple[Vector, Vector]:
-    """x and y at heights ``z_mm`` of a smooth line through (n, 3) points, straight beyond them."""
-    order = np.argsort(points[:, 2])
-    known = points[order]
+    """x and y at heights ``z_mm`` of the line through (n, 3) points, upright beyond its ends."""
+    known = points[np.argsort(points[:, 2])]
     x = np.interp(z_mm, known[:, 2], known[:, 0])
     y = np.interp(z_mm, known[:, 2], known[:, 1])
-    for edge, other, beyond in (
-        (0, 1, z_mm < known[0, 2]),
-        (-1, -2, z_mm > known[-1, 2]),
-    ):
-        rise = known[edge, 2] - known[other, 2]
-        slope = (known[edge, :2] - known[other, :2]) / rise
-        x = np.where(beyond, known[edge, 0] + slope[0] * (z_mm - known[edge, 2]), x)
-        y = np.where(beyond, known[edge, 1] + slope[1] * (z_mm - known[edge, 2]), y)
     return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)

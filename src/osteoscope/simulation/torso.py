@@ -202,7 +202,7 @@ def _f32(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[Field, Field]:
 def paint_organs(
     canvas: Canvas, trunk: Trunk, values: TissueValues, rng: np.random.Generator
 ) -> None:
-    """Liver, spleen, kidneys and loops of bowel with gas, as ellipsoids inside the wall."""
+    """Liver, spleen, kidneys, stomach, pancreas and bowel with gas, as ellipsoids in the wall."""
     soft = values.soft
     inset = SKIN_MM + trunk.fat_mm + WALL_MM + 3.0
     a, b = trunk.half_axes(0.0, inset)
@@ -215,12 +215,18 @@ def paint_organs(
         ("kidney_right", soft["kidney"], (-0.52 * a, 0.42 * b, top - 62), (26.0, 24.0, 52.0)),
     ):
         _blob(canvas, (centre[0], centre[1] + y0, centre[2]), half, hu, names[name])
-    for _ in range(26):
+    for centre, half, hu in (
+        ((0.34 * a, -0.46 * b, top - 4.0), (0.26 * a, 0.34 * b, 42.0), soft["bowel"]),
+        ((0.34 * a, -0.58 * b, top - 2.0), (0.19 * a, 0.16 * b, 30.0), soft["bowel_gas"]),
+        ((0.05 * a, 0.02 * b, top - 40.0), (0.34 * a, 0.13 * b, 14.0), soft["bowel"]),
+    ):
+        _blob(canvas, (centre[0], centre[1] + y0, centre[2]), half, hu)
+    for _ in range(70):
         angle, spread = rng.uniform(0.0, 2 * np.pi), np.sqrt(rng.uniform(0.0, 1.0))
-        half_x, half_y, half_z = (float(h) for h in rng.uniform((13, 11, 14), (22, 18, 26)))
-        cx = float(0.62 * a * spread * np.cos(angle))
-        cy = y0 - 0.42 * b + float(0.34 * b * spread * np.sin(angle))
-        cz = float(rng.uniform(top - 200.0, top - 75.0))
+        half_x, half_y, half_z = (float(h) for h in rng.uniform((13, 11, 14), (26, 20, 32)))
+        cx = float(0.70 * a * spread * np.cos(angle))
+        cy = y0 - 0.44 * b + float(0.38 * b * spread * np.sin(angle))
+        cz = float(rng.uniform(top - 250.0, top - 62.0))
         _blob(canvas, (cx, cy, cz), (half_x, half_y, half_z), soft["bowel"])
         if rng.random() < 0.45:
             size = float(rng.uniform(0.35, 0.7))
