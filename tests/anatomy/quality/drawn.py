@@ -25,6 +25,7 @@ HEIGHT_MM = 26.0
 SCHEME = label_scheme("totalsegmentator")
 SOFT_HU, BONE_HU, CORTEX_HU, BLOOD_HU = 40, 130, 450, 42
 MARGIN = 8
+WIDTH_SHARE = dict(zip(LEVELS, (0.86, 0.93, 1.0, 1.03, 1.06, 1.08, 1.07), strict=True))
 ROUTINE = Acquisition(kvp=120.0, kernel="Br40f", contrast_enhanced=False, slice_thickness_mm=2.0)
 
 
@@ -76,13 +77,15 @@ def draw_spine(noise_hu: float = 10.0, seed: int = 0, below_mm: float = 70.0) ->
     for number, level in enumerate(reversed(LEVELS)):
         centre = below_mm + (number + 0.5) * PITCH_MM
         high = np.abs(z - centre) < HEIGHT_MM / 2
-        inside = (radial < 1) & high
+        inside = (radial < WIDTH_SHARE[level]) & high
         process = arch & ~canal & (np.abs(z - centre + 2) < 11)
         mask = inside | process
         labels[mask] = SCHEME.vertebrae[level]
         bodies |= inside
         values[mask] = CORTEX_HU
-        values[(radial < 0.9) & (np.abs(z - centre) < HEIGHT_MM / 2 - 2)] = BONE_HU
+        values[(radial < 0.9 * WIDTH_SHARE[level]) & (np.abs(z - centre) < HEIGHT_MM / 2 - 2)] = (
+            BONE_HU
+        )
         if level in ("T11", "T12"):
             _draw_ribs(values, labels, level, (x, y, z), (mid_x, mid_y, centre))
     sacrum = (radial < 1.4) & (z < below_mm - 8)

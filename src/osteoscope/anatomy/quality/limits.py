@@ -17,8 +17,8 @@ class QualityLimits:
     """Thresholds of the quality flags; lengths in mm, volumes in cm3, attenuation in HU.
 
     Raises:
-        InputError: A limit is not finite, or is not positive (``focus_*`` included), or a pair
-            that must rise does not.
+        InputError: A limit is not finite or not positive (``tissue_hu`` aside), or a pair that
+            must rise does not.
     """
 
     # --- names of the levels -------------------------------------------------------------
@@ -46,18 +46,22 @@ class QualityLimits:
     largest section was cut by the end of the labels."""
 
     # --- size and shape of the spine -----------------------------------------------------
-    volume_low_share: float = 0.4
-    """Chosen: adult vertebrae scatter with a CV near 20 %; below 40 % of the level's typical
-    volume (3 SD) the mask is more probably partial."""
+    volume_low_share: float = 0.3
+    """Chosen: adult vertebrae scatter with a CV near 20 %, and a body crushed to half leaves two
+    thirds of the whole; below 30 % of the level's typical volume the mask is partial."""
     volume_high_share: float = 1.9
     """Chosen: two merged vertebrae hold about twice the volume of one."""
-    volume_neighbour_share: float = 1.6
+    volume_neighbours_low: float = 0.5
+    """Chosen: a vertebra crushed by 45 % keeps 0.54 of what its neighbours suggest."""
+    volume_neighbours_high: float = 1.6
     """Chosen: neighbours differ by about 10 % (doi 10.1007/s00276-015-1552-2)."""
     spacing_low_mm: float = 18.0
     """Chosen: below a crushed T11 with its disc."""
     spacing_high_mm: float = 50.0
     """Chosen: above a tall L4 (32 mm) with its disc (14 mm)."""
-    spacing_neighbour_share: float = 1.45
+    spacing_neighbours_low: float = 0.55
+    """Chosen: a crushed body with its disc keeps 0.6 of the others' spacing."""
+    spacing_neighbours_high: float = 1.45
     """Chosen: successive centre distances differ by less than 20 %; a skipped one doubles it."""
     curvature_deg: float = 30.0
     """Chosen: successive segments of the thoracolumbar line bend by at most 20 degrees,
@@ -102,7 +106,7 @@ class QualityLimits:
     cement_hu: float = 700.0
     """Chosen: above a dense endplate after partial volume, below PMMA with barium or zirconium
     (1000-2500 HU)."""
-    cement_volume_cm3: float = 0.5
+    cement_volume_cm3: float = 1.0
     """Chosen: fillings are 2-8 cm3; enostoses, as dense, are mostly below 1 cm (0.5 cm3)."""
     focus_sds: float = 3.0
     """Chosen: robust SDs of the region after smoothing."""
@@ -135,6 +139,8 @@ class QualityLimits:
                 )
         self._must_rise("volume_low_share", "volume_high_share")
         self._must_rise("spacing_low_mm", "spacing_high_mm")
+        self._must_rise("volume_neighbours_low", "volume_neighbours_high")
+        self._must_rise("spacing_neighbours_low", "spacing_neighbours_high")
         self._must_rise("aorta_enhanced_hu", "aorta_arterial_hu")
         self._must_rise("cement_hu", "metal_near_spine_hu")
 

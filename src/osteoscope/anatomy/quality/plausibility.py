@@ -64,8 +64,8 @@ def volume_flags(
         others = [s for other, s in share.items() if other != level]
         relative = share[level] / float(np.median(others)) if len(others) >= 2 else 1.0
         bounds = (limits.volume_low_share, limits.volume_high_share)
-        near = limits.volume_neighbour_share
-        if bounds[0] <= share[level] <= bounds[1] and 1 / near <= relative <= near:
+        near = (limits.volume_neighbours_low, limits.volume_neighbours_high)
+        if bounds[0] <= share[level] <= bounds[1] and near[0] <= relative <= near[1]:
             continue
         flags.append(
             Flag(
@@ -81,7 +81,8 @@ def volume_flags(
                     "typical_cm3": TYPICAL_VOLUME_CM3[level],
                     "share_of_typical": round(share[level], 3),
                     "relative_to_others": round(relative, 3),
-                    "limits": [*bounds, near],
+                    "limits": [*bounds],
+                    "limits_relative": [*near],
                 },
             )
         )
@@ -98,11 +99,9 @@ def spacing_flags(
     for number, ((a, b), distance) in enumerate(zip(pairs, distances, strict=True)):
         rest = distances[:number] + distances[number + 1 :]
         relative = distance / float(np.median(rest)) if len(rest) >= 2 else 1.0
-        near = limits.spacing_neighbour_share
-        if (
-            limits.spacing_low_mm <= distance <= limits.spacing_high_mm
-            and 1 / near <= relative <= near
-        ):
+        bounds = (limits.spacing_low_mm, limits.spacing_high_mm)
+        near = (limits.spacing_neighbours_low, limits.spacing_neighbours_high)
+        if bounds[0] <= distance <= bounds[1] and near[0] <= relative <= near[1]:
             continue
         flags.append(
             Flag(
@@ -116,7 +115,8 @@ def spacing_flags(
                     "levels": [a.level, b.level],
                     "distance_mm": round(distance, 1),
                     "relative_to_others": round(relative, 3),
-                    "limits_mm": [limits.spacing_low_mm, limits.spacing_high_mm],
+                    "limits_mm": [*bounds],
+                    "limits_relative": [*near],
                 },
             )
         )
