@@ -104,7 +104,9 @@ def contrast_text(look: Callable[[str], Any]) -> str | None:
 
 def _first(value: Any) -> Any:
     """The first of several values: Siemens writes a kernel as ``Br38f`` and its strength."""
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
+    if isinstance(value, str):
+        return value.split("\\")[0]
+    if not hasattr(value, "__iter__"):
         return value
     return next(iter(value), None)
 

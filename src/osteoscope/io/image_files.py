@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from osteoscope.core.errors import GeometryError, InputError
 from osteoscope.core.grid import Grid
 from osteoscope.core.volume import Volume
-from osteoscope.io.nifti_orientation import check_nifti_orientation
+from osteoscope.io.nifti_header import check_nifti_orientation, nifti_storage
+from osteoscope.io.nifti_voxels import read_nifti_voxels
 from osteoscope.io.quiet import quiet_readers
 from osteoscope.io.simple_itk import sitk
 
@@ -83,7 +84,11 @@ def read_image(path: Path) -> ImageFile:
         reader = _open(path)
         header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
         size = _size_3d(reader)
-        check_nifti_orientation(path, header, size)
+        if "qform_code" in header:
+            storage = nifti_storage(path)
+            check_nifti_orientation(header, storage.qfac, size)
+            grid = _grid(reader)
+            return ImageFile(read_nifti_voxels(path, storage, grid.shape), grid, header)
         # A trailing axis of length one is collapsed while it is read.
         reader.SetExtractSize([*size, *([0] * (reader.GetDimension() - 3))])
         try:
@@ -141,12 +146,13 @@ def _size_3d(reader: Any) -> tuple[int, int, int]:
 
 
 def _grid(image: Any) -> Grid:
-    """The grid of a SimpleITK image; ITK's world is LPS already."""
-    direction = np.array(image.GetDirection(), dtype=np.float64).reshape(3, 3)
+    """The grid of a SimpleITK image or reader; ITK's world is LPS already."""
+    n = image.GetDimension()
+    direction = np.array(image.GetDirection(), dtype=np.float64).reshape(n, n)[:3, :3]
     affine = np.eye(4)
-    affine[:3, :3] = (direction * np.array(image.GetSpacing()))[:, ::-1]
-    affine[:3, 3] = image.GetOrigin()
-    nx, ny, nz = image.GetSize()
+    affine[:3, :3] = (direction * np.array(image.GetSpacing()[:3]))[:, ::-1]
+    affine[:3, 3] = image.GetOrigin()[:3]
+    nx, ny, nz = image.GetSize()[:3]
     return Grid((nz, ny, nx), affine)
 
 

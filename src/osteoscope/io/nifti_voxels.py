@@ -1,0 +1,84 @@
+"""Voxels of a NIfTI file, read once into their place and checked to be all there.
+
+ITK's reader fills what a truncated file lacks with zeros and turns NaN into 0 without a word, and
+holds the image twice while it reads.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscope.core.errors import InputError
+from osteoscope.io.nifti_header import NiftiStorage
+
+_CHUNK = 256 * 1024
+
+
+def read_nifti_voxels(
+    path: Path, storage: NiftiStorage, shape: tuple[int, int, int]
+) -> NDArray[Any]:
+    """(z, y, x) voxels, scaled as the header says; native byte order.
+
+    Args:
+        path: The file.
+        storage: How its numbers are stored.
+        shape: Voxels along (z, y, x).
+
+    Raises:
+        InputError: The file ends early, or its checksum is wrong.
+    """
+    array = np.empty(shape, dtype=storage.kind)
+    target = array.reshape(-1).view(np.uint8)
+    filled = -storage.offset
+    try:
+        for chunk in _chunks(path, storage.zipped):
+            piece = np.frombuffer(chunk, np.uint8)
+            if filled < 0:
+                piece, filled = piece[-filled:], min(0, filled + len(piece))
+            piece = piece[: target.size - filled]
+            target[filled : filled + len(piece)] = piece
+            filled += len(piece)
+    except (OSError, EOFError, zlib.error):
+        filled = -1
+    if filled != target.size:
+        raise InputError(
+            "The image file's pixel data cannot be read: it is truncated or damaged; "
+            "copy or export it again."
+        )
+    if not storage.kind.isnative:
+        array = array.byteswap(inplace=True).view(storage.kind.newbyteorder("="))
+    if (storage.slope, storage.intercept) == (1.0, 0.0):
+        return array
+    return _scaled(array, storage.slope, storage.intercept)
+
+
+def _chunks(path: Path, zipped: bool) -> Iterator[bytes]:
+    """The file's bytes, inflated; the checksum at the end of a gzip member is verified."""
+    with path.open("rb", buffering=0) as file:
+        inflate = zlib.decompressobj(31)
+        while chunk := file.read(_CHUNK):
+            if not zipped:
+                yield chunk
+                continue
+            while chunk:
+                if inflate.eof:
+                    inflate = zlib.decompressobj(31)
+                yield inflate.decompress(chunk)
+                chunk = inflate.unused_data.lstrip(b"\0") if inflate.eof else b""
+        if zipped and not inflate.eof:
+            raise EOFError
+
+
+def _scaled(array: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
+    """``slope * array + intercept``: integers where both are whole, else float32."""
+    whole = slope == int(slope) and intercept == int(intercept) and array.dtype.kind in "iu"
+    out = np.empty(array.shape, dtype=np.int32 if whole else np.float32)
+    for source, target in zip(array, out, strict=True):
+        target[...] = source.astype(np.float64) * slope + intercept
+    return out
