@@ -127,6 +127,17 @@ def test_findings_of_the_assessed_level_lead_and_the_gravest_first(
     assert "2 more below" in headline
 
 
+@pytest.mark.parametrize("make", [example_result, withheld_result])
+def test_fracture_stands_beside_the_headline_whatever_the_density(make: Any) -> None:
+    result = make()
+    text = read_page(report_html(result, {})).text
+    headline = text[: text.index("Every vertebra")]
+    assert "Height loss that may be a fracture: T12." in headline
+    result["flags"] = [flag for flag in result["flags"] if flag["code"] != "fracture"]
+    result["vertebrae"]["T12"]["flags"] = []
+    assert "may be a fracture" not in read_page(report_html(result, {})).text
+
+
 def test_simulated_is_said_first_and_a_real_scan_does_not_say_it() -> None:
     result = example_result()
     assert "Simulated scan: no patient exists." in report_html(result, {})
@@ -273,7 +284,7 @@ def test_every_text_colour_has_enough_contrast(scheme: str) -> None:
     block = light if scheme == "light" else dark.split("}")[0]
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block))
     grounds = {
-        "ink": ("paper", "calm"),
+        "ink": ("paper", "calm", "amber-paper"),
         "soft": ("paper", "page", "calm"),
         "accent": ("paper",),
         "amber": ("paper", "amber-paper"),

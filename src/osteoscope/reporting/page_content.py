@@ -67,6 +67,7 @@ def page_content(result: Mapping[str, Any]) -> dict[str, Any]:
         "others": [e for e in result["assessment"] if e is not primary],
         "concerns": concerns(result),
         "more_concerns": max(0, len(_effective(result)) - _HEADLINE_FLAGS),
+        "fractures": fractured_levels(result),
         "chips": _chips(result),
         "vertebrae": measured,
         "codes": codes,
@@ -137,6 +138,16 @@ def _effective(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         return elsewhere, flag["effect"] == "warn", weight, flag["level"] is None
 
     return sorted((f for f in result["flags"] if f["effect"] != "none"), key=rank)
+
+
+def fractured_levels(result: Mapping[str, Any]) -> list[str]:
+    """Vertebrae with a height loss that may be a fracture, from the head down.
+
+    They stand beside the headline, because a vertebral fracture without a matching injury is
+    osteoporosis whatever the density (LeBoff et al. 2022, doi 10.1007/s00198-021-05900-y).
+    """
+    found = {f["level"] for f in result["flags"] if f["code"] == "fracture" and f["level"]}
+    return sorted(found, key=VERTEBRAE.index)
 
 
 def flag_groups(result: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:
