@@ -47,7 +47,8 @@ def write_ct_series(
         The files, in slice order.
 
     Raises:
-        InputError: The volume is not in HU, holds fractions or does not fit 16 bits.
+        InputError: The volume is not in HU, holds fractions, does not fit 16 bits or cannot be
+            encoded in the transfer syntax.
     """
     stored, padding = _stored_values(volume)
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,11 +65,21 @@ def write_ct_series(
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.file_meta.TransferSyntaxUID = plain
         if syntax not in _UNCOMPRESSED:
-            dataset.compress(syntax, generate_instance_uid=False)
+            _compress(dataset, syntax)
         path = folder / f"{k + 1:04d}.dcm"
         dataset.save_as(path, enforce_file_format=True)
         paths.append(path)
     return paths
+
+
+def _compress(dataset: Dataset, syntax: UID) -> None:
+    try:
+        dataset.compress(syntax, generate_instance_uid=False)
+    except (RuntimeError, NotImplementedError, ValueError):
+        raise InputError(
+            f"Slices cannot be encoded in transfer syntax {syntax}; choose explicit little endian "
+            "(1.2.840.10008.1.2.1)."
+        ) from None
 
 
 def _stored_values(volume: Volume) -> tuple[NDArray[np.int16], int | None]:
