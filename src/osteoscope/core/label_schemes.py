@@ -54,7 +54,7 @@ def _totalsegmentator() -> LabelScheme:
     structures = {
         "spleen": 1, "kidney_right": 2, "kidney_left": 3, "liver": 5, "stomach": 6,
         "sacrum": 25, "heart": 51, "aorta": 52, "inferior_vena_cava": 63,
-        "portal_and_splenic_vein": 64, "iliac_artery_left": 65, "iliac_artery_right": 66,
+        "portal_vein_and_splenic_vein": 64, "iliac_artery_left": 65, "iliac_artery_right": 66,
         "femur_left": 75, "femur_right": 76, "hip_left": 77, "hip_right": 78,
         "spinal_cord": 79, "gluteus_maximus_left": 80, "gluteus_maximus_right": 81,
         "autochthon_left": 86, "autochthon_right": 87, "iliopsoas_left": 88,
