@@ -31,7 +31,7 @@ from osteoscope.simulation.vertebra_shape import (
 )
 
 TEXTURE_SHARE = 0.08
-TEXTURE_MM = 2.0
+TEXTURE_MM = 1.0
 PELVIS_MG_CM3 = 110.0
 PELVIS_SHELL_MM = 1.6
 

@@ -181,6 +181,7 @@ def _component(component: Any) -> dict[str, Any]:
         "standard_uncertainty": float(component.standard_uncertainty),
         "unit": component.unit,
         "source": component.source,
+        "side": component.side,
     }
 
 

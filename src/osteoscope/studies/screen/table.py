@@ -9,7 +9,12 @@ from typing import Any
 
 from osteoscope.reporting.cohort_page import write_cohort_report
 
-_VALUE_CODES = ("trabecular_median_hu", "trabecular_mean_hu", "trabecular_sd_hu", "trabecular_bmd")
+_VALUE_CODES = (
+    "trabecular_median_hu",
+    "trabecular_mean_hu",
+    "trabecular_sd_hu",
+    "trabecular_bmd_mg_cm3",
+)
 
 
 def result_row(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
