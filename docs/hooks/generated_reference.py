@@ -1,12 +1,13 @@
 """Pages that are made from the code when the documentation is built, so that they cannot drift.
 
-``<!-- result-schema -->`` becomes the tables of ``result.json``; ``<!-- command-line -->`` becomes
-every command with its options.
+``<!-- result-schema -->`` becomes the tables of ``result.json``, ``<!-- command-line -->`` every
+command with its options, ``<!-- corrections -->`` and ``<!-- dxa-references -->`` the published
+rules and references by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from osteoscope.reporting.result_schema import result_schema
@@ -14,10 +15,10 @@ from osteoscope.reporting.result_schema import result_schema
 
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Replace the markers of a page; MkDocs calls this for each."""
-    if "<!-- result-schema -->" in markdown:
-        markdown = markdown.replace("<!-- result-schema -->", result_tables())
-    if "<!-- command-line -->" in markdown:
-        markdown = markdown.replace("<!-- command-line -->", command_tables())
+    for name, table in _TABLES.items():
+        marker = f"<!-- {name} -->"
+        if marker in markdown:
+            markdown = markdown.replace(marker, table())
     return markdown
 
 
@@ -42,8 +43,10 @@ def _object_table(node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _rows(node: Mapping[str, Any]) -> Iterator[str]:
-    """A row for each key, those of ``then`` and ``else`` included once."""
+    """A row for each key, those of ``then`` and ``else`` included once; of a list, its items'."""
     seen: set[str] = set()
+    if "properties" in node.get("items", {}):
+        node = node["items"]
     for part in (node, node.get("else", {}), node.get("then", {})):
         required = part.get("required", [])
         for key, value in part.get("properties", {}).items():
@@ -103,3 +106,36 @@ def _option_row(parameter: Any) -> str:
     words = "" if default is None or default is False or callable(default) else f"`{default}`"
     label = ", ".join(f"`{name}`" for name in names).replace("|", "\\|")
     return f"| {label} | {parameter.help or ''} | {words} |"
+
+
+def correction_table() -> str:
+    """Every published correction for contrast."""
+    from osteoscope.densitometry.corrections import CORRECTIONS
+
+    rows = ["| `--contrast-rule` | unenhanced value | phase | source |", "|---|---|---|---|"]
+    rows += [
+        f"| `{rule.name}` | {rule.slope:g} × value {rule.intercept:+g} {rule.unit} "
+        f"| {rule.phase} | {rule.source} |"
+        for rule in CORRECTIONS.values()
+    ]
+    return "\n".join(rows)
+
+
+def reference_table() -> str:
+    """Every young-adult reference of the virtual DXA T-score."""
+    from osteoscope.densitometry.virtual_dxa import REFERENCES
+
+    rows = ["| `--dxa-reference` | mean ± SD, g/cm² | source |", "|---|---|---|"]
+    rows += [
+        f"| `{known.name}` | {known.mean_g_cm2:.3f} ± {known.sd_g_cm2:.3f} | {known.source} |"
+        for known in REFERENCES.values()
+    ]
+    return "\n".join(rows)
+
+
+_TABLES: dict[str, Callable[[], str]] = {
+    "result-schema": result_tables,
+    "command-line": command_tables,
+    "corrections": correction_table,
+    "dxa-references": reference_table,
+}
