@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -337,6 +338,39 @@ def test_too_large_a_series_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     write_series(tmp_path)
     monkeypatch.setattr("osteoscope.io.dicom_pixels.MAX_IMAGE_BYTES", 1000)
     refused(tmp_path, "GiB are read")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("NumberOfFrames", "2000000000"), ("NumberOfFrames", "7"), ("Rows", 60_000)],
+)
+def test_more_pixels_than_the_file_holds_are_refused(
+    tmp_path: Path, keyword: str, value: Any
+) -> None:
+    def claim(k: int, ds: Any) -> None:
+        if k == 3:
+            setattr(ds, keyword, value)
+
+    write_series(tmp_path, Made(per_slice=claim))
+    refused(tmp_path, "Truncated file")
+
+
+@pytest.mark.parametrize("text", [b"inf ", b"nan ", b"abc "])
+def test_numbers_that_are_none_are_refused(tmp_path: Path, text: bytes) -> None:
+    write_series(tmp_path, Made(tags={"RescaleSlope": "1.25"}))
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes().replace(b"1.25", text))
+    refused(tmp_path, "No rescale")
+
+
+def test_damaged_functional_groups_are_refused(tmp_path: Path) -> None:
+    write_enhanced(tmp_path / "multi.dcm", Made(bits_stored=16), range(12))
+    data = (tmp_path / "multi.dcm").read_bytes()
+    damaged = re.sub(rb"(\x28\x00\x53\x10DS..)1", rb"\1x", data, flags=re.DOTALL)
+    assert damaged != data
+    (tmp_path / "multi.dcm").write_bytes(damaged)
+    with pytest.raises(InputError, match=r"functional groups .* damaged|No rescale"):
+        read_scan(tmp_path)
 
 
 def test_the_folder_is_left_as_it_was(tmp_path: Path) -> None:

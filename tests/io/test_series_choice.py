@@ -158,6 +158,7 @@ def test_folders_without_ct_slices_are_refused(
     write_series(tmp_path, Made(tags=tags))
     with pytest.raises(InputError, match=match):
         read_scan(tmp_path)
+    assert [s.n_slices for s in list_series(tmp_path)] == [12]  # still listed, with the reason
 
 
 def test_too_few_slices_are_refused(tmp_path: Path) -> None:

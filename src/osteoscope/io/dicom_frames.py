@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
 
+from osteoscope.core.errors import InputError
 from osteoscope.io.dicom_headers import CT_CLASSES, FileHeader
 
 
@@ -61,17 +63,30 @@ class Frame:
 
 
 def frames_of(header: FileHeader) -> list[Frame]:
-    """Every image of a file that holds pixels."""
-    if header.pixels is None:
+    """Every image of a file that holds all the pixels that it claims.
+
+    Raises:
+        InputError: The functional groups of an enhanced file cannot be read.
+    """
+    if header.pixels is None or not header.complete:
         return []
+    try:
+        return _frames(header, header.pixels.n_frames)
+    except Exception:  # pydicom raises many kinds on damaged groups, quoting their values
+        raise InputError(
+            "The functional groups of an enhanced DICOM file are damaged; export it again."
+        ) from None
+
+
+def _frames(header: FileHeader, n_frames: int) -> list[Frame]:
     per_frame = _sequence(header.dataset, "PerFrameFunctionalGroupsSequence")
     if per_frame:
         shared = _sequence(header.dataset, "SharedFunctionalGroupsSequence")
         return [
             _enhanced_frame(header, n, (item, *shared[:1]))
-            for n, item in enumerate(per_frame[: header.pixels.n_frames])
+            for n, item in enumerate(per_frame[:n_frames])
         ]
-    return [_classic_frame(header, n) for n in range(header.pixels.n_frames)]
+    return [_classic_frame(header, n) for n in range(n_frames)]
 
 
 def _classic_frame(header: FileHeader, index: int) -> Frame:
@@ -108,16 +123,20 @@ def _enhanced_frame(header: FileHeader, index: int, groups: Sequence[Dataset]) -
         return None
 
     def floats(group: str, keyword: str) -> tuple[float, ...]:
+        values = look(group, keyword)
+        many = values if hasattr(values, "__iter__") and not isinstance(values, str) else [values]
         try:
-            return tuple(float(v) for v in look(group, keyword) or ())
+            numbers = tuple(float(v) for v in many)
         except (TypeError, ValueError):
             return ()
+        return numbers if all(map(math.isfinite, numbers)) else ()
 
-    slope = look("PixelValueTransformationSequence", "RescaleSlope")
-    intercept = look("PixelValueTransformationSequence", "RescaleIntercept")
+    def number(group: str, keyword: str) -> float | None:
+        return next(iter(floats(group, keyword)), None)
+
+    slope = number("PixelValueTransformationSequence", "RescaleSlope")
+    intercept = number("PixelValueTransformationSequence", "RescaleIntercept")
     frame_type = look("CTImageFrameTypeSequence", "FrameType") or header.tags.texts("ImageType")
-    kvp = look("CTXRayDetailsSequence", "KVP")
-    thickness = look("PixelMeasuresSequence", "SliceThickness")
     kernel = look("CTReconstructionSequence", "ConvolutionKernel")
     if kernel is not None and not isinstance(kernel, str):
         kernel = next(iter(kernel), None)
@@ -130,11 +149,11 @@ def _enhanced_frame(header: FileHeader, index: int, groups: Sequence[Dataset]) -
         position_mm=_triple(floats("PlanePositionSequence", "ImagePositionPatient")),
         orientation=_six(floats("PlaneOrientationSequence", "ImageOrientationPatient")),
         spacing_mm=_pair(floats("PixelMeasuresSequence", "PixelSpacing")),
-        rescale=None if slope is None or intercept is None else (float(slope), float(intercept)),
+        rescale=None if slope is None or intercept is None else (slope, intercept),
         rescale_type=None if stated is None else str(stated).upper(),
         kernel=None if kernel is None else str(kernel),
-        kvp=None if kvp is None else float(kvp),
-        thickness_mm=None if thickness is None else float(thickness),
+        kvp=number("CTXRayDetailsSequence", "KVP"),
+        thickness_mm=number("PixelMeasuresSequence", "SliceThickness"),
         acquisition=tuple(str(look("FrameContentSequence", word) or "") for word in order),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import struct
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
+
+from osteoscope.io.quiet import quiet_readers
 
 TAGS: tuple[str, ...] = (
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality",
@@ -38,6 +41,9 @@ CT_CLASSES = frozenset(
 )
 _LONGEST_FIRST_VALUE = 256
 """A file without preamble starts with a short value: a length, a character set, a type."""
+
+_MOST_FRAMES = 100_000
+"""A header that claims more frames in one file is damaged."""
 
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -123,11 +129,12 @@ class RawTags:
         return tuple(part for part in values if part)
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
-        """Decimal strings as floats; empty where one of them is not a number."""
+        """Decimal strings as floats; empty where one of them is not a finite number."""
         try:
-            return tuple(float(part) for part in self._bytes(keyword).split(b"\\"))
+            values = tuple(float(part) for part in self._bytes(keyword).split(b"\\"))
         except ValueError:
             return ()
+        return values if all(map(math.isfinite, values)) else ()
 
     def number(self, keyword: str) -> float | None:
         """The first decimal string as a float."""
@@ -177,7 +184,7 @@ def read_file_header(path: Path, number: int) -> FileHeader | None:
         The header, or None where the file is not DICOM or is a directory of files (DICOMDIR).
     """
     try:
-        with path.open("rb") as file:
+        with quiet_readers(), path.open("rb") as file:
             if not _looks_like_dicom(file):
                 return None
             return _parse(path, number, file)
@@ -224,22 +231,22 @@ def _pixel_format(
     """How the pixels are stored, and whether the file holds all of them."""
     allocated = tags.integer("BitsAllocated") or 16
     stored = tags.integer("BitsStored") or allocated
-    n_frames = int(tags.number("NumberOfFrames") or 1)
+    n_frames = max(1, int(tags.number("NumberOfFrames") or 1))
     samples = tags.integer("SamplesPerPixel") or 1
     rows, columns = tags.integer("Rows") or 0, tags.integer("Columns") or 0
     high = tags.integer("HighBit")
     offset: int | None = None
-    complete = True
+    complete = n_frames <= _MOST_FRAMES
     if syntax != DEFLATED:
         start = _pixel_data_start(file, UID(syntax))
         if start is None:
             return None, False
         offset, length = start
         if length == 0xFFFFFFFF:
-            complete, offset = _fragments_complete(file, n_frames), None
+            complete, offset = complete and _fragments_complete(file, n_frames), None
         else:
             needed = rows * columns * samples * n_frames * (allocated // 8)
-            complete = length >= needed and offset + min(length, needed) <= size
+            complete &= length >= needed and offset + min(length, needed) <= size
     return (
         PixelFormat(
             rows=rows,

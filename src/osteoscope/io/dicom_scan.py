@@ -26,8 +26,8 @@ from osteoscope.io.dicom_headers import (
 from osteoscope.io.dicom_pixels import read_hounsfield
 from osteoscope.io.dicom_series import Series, check_one_patient, group_series
 from osteoscope.io.gantry_tilt import straighten
-from osteoscope.io.hu_values import check_hounsfield
-from osteoscope.io.series_choice import Choice, choose_series
+from osteoscope.io.hu_values import AIR_HU, check_hounsfield
+from osteoscope.io.series_choice import Choice, choose_series, summarise
 from osteoscope.io.series_summary import Identity, SeriesSummary
 
 _TILT_AGREES_DEGREES = 1.0
@@ -58,13 +58,23 @@ def read_dicom_scan(
 
 
 def list_dicom_series(files: Sequence[Path]) -> tuple[SeriesSummary, ...]:
-    """Every series, the one that would be chosen first."""
-    choice: Choice = choose_series(_grouped(_headers(files)[0]))
+    """Every series, the one that would be chosen first; also where none of them suits."""
+    all_series = _grouped(_headers(files)[0])
+    try:
+        choice: Choice = choose_series(all_series)
+    except InputError:
+        if not all_series:
+            raise
+        return tuple(
+            summarise(s, s.role if s.role != "image" else f"too few slices ({len(s.frames)})")
+            for s in all_series
+        )
     return (choice.chosen, *choice.others)
 
 
 def _headers(files: Sequence[Path]) -> tuple[list[FileHeader], int]:
     """Headers of the DICOM files, and how many other files there were."""
+    files = [file for file in files if file.name.upper() != "DICOMDIR"]
     found = [read_file_header(file, n) for n, file in enumerate(files)]
     headers = [header for header in found if header is not None]
     if not headers:
@@ -72,12 +82,7 @@ def _headers(files: Sequence[Path]) -> tuple[list[FileHeader], int]:
             "No DICOM file and no image file (NIfTI, NRRD, MetaImage) was found; give the folder "
             "or file of a CT scan."
         )
-    ignored = sum(
-        1
-        for file, header in zip(files, found, strict=True)
-        if header is None and file.name.upper() != "DICOMDIR"
-    )
-    return headers, ignored
+    return headers, len(found) - len(headers)
 
 
 def _grouped(headers: Sequence[FileHeader]) -> list[Series]:
@@ -96,9 +101,10 @@ def _read_series(series: Series) -> tuple[Volume, list[str]]:
     stack = stack_slices(series.frames)
     pixels = read_hounsfield(stack.frames)
     notes = [*pixels.notes, *check_hounsfield(pixels.array)]
-    array = pixels.array
+    array, padding = pixels.array, pixels.padding
     if stack.sheared:
         array, grid = straighten(array, stack)
+        padding = float(AIR_HU)
         notes.append(
             f"Gantry tilt of {stack.tilt_degrees:.1f} degrees was corrected by shifting each "
             "slice in its plane (linear interpolation)."
@@ -107,7 +113,7 @@ def _read_series(series: Series) -> tuple[Volume, list[str]]:
         grid = stack.grid(array.shape[1], array.shape[2])
     notes += _tilt_notes(stack)
     acquisition, said = _facts(stack.frames)
-    return Volume(array, grid, "HU", acquisition, pixels.padding), notes + said
+    return Volume(array, grid, "HU", acquisition, padding), notes + said
 
 
 def _tilt_notes(stack: Stack) -> list[str]:

@@ -178,7 +178,8 @@ def _role(frame: Frame) -> Role:
 def _same_stack(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Frames by size, orientation and pixel spacing, within tolerances."""
     stacks: list[list[Frame]] = []
-    for frame in frames:
+    # By place, not by file name, so that the parts' order and so their keys are stable.
+    for frame in sorted(frames, key=lambda f: (f.orientation or (), f.position_mm or ())):
         home = next((stack for stack in stacks if _alike(stack[0], frame)), None)
         if home is None:
             stacks.append([frame])
@@ -232,7 +233,8 @@ def _phases(frames: list[Frame]) -> list[list[Frame]]:
     if not _doubled(frames):
         return [frames]
     for n in range(max(len(f.acquisition) for f in frames)):
-        groups = list(_split(frames, lambda f, n=n: f.acquisition[n : n + 1]).values())  # type: ignore[misc]
+        by_value = _split(frames, lambda f, n=n: f.acquisition[n : n + 1])  # type: ignore[misc]
+        groups = [by_value[value] for value in sorted(by_value, key=str)]
         if (
             len(groups) > 1
             and min(map(len, groups)) >= FEW_SLICES

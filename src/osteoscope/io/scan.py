@@ -55,8 +55,8 @@ class ScanReading:
     def digest(self) -> str:
         """SHA-256 over the voxels and their place in the world: one scan, one digest.
 
-        The hash of the slices' hashes, so that they are computed side by side; the same scan has
-        the same digest whichever format it came from, as far as its affine agrees to 0.001 mm.
+        The hash of the slices' hashes, so that they are computed side by side. File names,
+        compression and headers play no part; the order of the axes does.
         """
         return voxel_digest(self.volume.array, self.volume.grid)
 
