@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from osteoscope.densitometry.corrections import CORRECTIONS
-from osteoscope.densitometry.virtual_dxa import REFERENCES
+from osteoscope.densitometry.dxa_reference import REFERENCES
 from osteoscope.reporting.result_schema import result_schema
 from tests.docs.code_blocks import DOCS
 
