@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from scipy.spatial.transform import Rotation
 from osteoscope.core.errors import GeometryError, InputError, OsteoscopeError
 from osteoscope.core.grid import Grid, grid_from_spacing
 from osteoscope.core.volume import Volume
+from osteoscope.io.gzip_writing import gzip_file
 from osteoscope.io.image_files import write_labels, write_volume
 from osteoscope.io.scan import list_series, read_scan
 from osteoscope.io.simple_itk import sitk
@@ -113,6 +115,28 @@ def test_the_same_volume_gives_the_same_bytes(tmp_path: Path) -> None:
     assert head[4:8] == bytes(4)  # no time
 
 
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(size=st.integers(0, 5_000), chunk=st.integers(1, 1_500))
+def test_chunks_join_to_one_gzip_stream(
+    tmp_path_factory: pytest.TempPathFactory, size: int, chunk: int
+) -> None:
+    folder = tmp_path_factory.mktemp("gz")
+    data = np.random.default_rng(size).integers(0, 9, size, dtype=np.uint8).tobytes()
+    (folder / "plain").write_bytes(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("osteoscope.io.gzip_writing._CHUNK", chunk)
+        gzip_file(folder / "plain", folder / "a.gz")
+        patch.setattr("os.cpu_count", lambda: 1)
+        gzip_file(folder / "plain", folder / "b.gz")
+    packed = (folder / "a.gz").read_bytes()
+    assert packed == (folder / "b.gz").read_bytes()
+    assert gzip.decompress(packed) == data
+    inflate = zlib.decompressobj(31)
+    assert inflate.decompress(packed) == data
+    assert inflate.eof
+    assert not inflate.unused_data  # one member, which every reader takes
+
+
 def test_labels_are_written_as_unsigned_bytes(tmp_path: Path) -> None:
     grid = grid_from_spacing((6, 7, 8), (2, 1, 1))
     write_labels(tmp_path / "mask.nii.gz", hu() > 0, grid)
@@ -135,7 +159,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     def full(*_: Any) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("shutil.copyfileobj", full)
+    monkeypatch.setattr("osteoscope.io.gzip_writing._deflate", full)
     with pytest.raises(InputError, match="cannot be written"):
         write_volume(tmp_path / "ct.nii.gz", volume)
     assert [p.name for p in tmp_path.iterdir()] == ["ct.nii.gz"]

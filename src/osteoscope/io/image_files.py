@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from osteoscope.core.errors import GeometryError, InputError
 from osteoscope.core.grid import Grid
 from osteoscope.core.volume import Volume
+from osteoscope.io.gzip_writing import gzip_file
 from osteoscope.io.nifti_header import check_nifti_orientation, nifti_storage
 from osteoscope.io.nifti_voxels import read_nifti_voxels
 from osteoscope.io.quiet import quiet_readers
@@ -26,9 +25,6 @@ IMAGE_SUFFIXES: tuple[str, ...] = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", 
 
 MAX_IMAGE_BYTES = 4 * 1024**3
 """Largest array that is read, bytes: 512 x 512 x 8,000 voxels of 16 bits."""
-
-_GZIP_LEVEL = 1
-"""CT noise hardly compresses further at higher levels, which cost several times the time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,12 +208,7 @@ def _write(path: Path, array: NDArray[Any], grid: Grid) -> None:
     try:
         sitk.WriteImage(to_sitk(array, grid), str(plain), useCompression=False)
         if zipped:
-            with (
-                plain.open("rb") as source,
-                packed.open("wb") as target,
-                gzip.GzipFile("", "wb", _GZIP_LEVEL, target, mtime=0) as stream,
-            ):
-                shutil.copyfileobj(source, stream, 4 * 1024**2)
+            gzip_file(plain, packed)
         (packed if zipped else plain).replace(path)
     except (OSError, RuntimeError):
         raise InputError(
