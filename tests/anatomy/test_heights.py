@@ -51,8 +51,15 @@ def test_wedge():
 def test_biconcave():
     loss = height_loss("L2", spine(L1=(26, 26, 26), L2=(25.0, 14.0, 26.0), L3=(27, 27, 27)))
     assert (loss.kind, loss.grade) == ("biconcave", 3)
-    assert loss.fraction == pytest.approx(1 - 14 / 26)
+    assert loss.fraction == pytest.approx(1 - 14 / 25.5)
     assert loss.references == ("L1", "L3")
+
+
+def test_a_lip_at_one_rim_is_no_dent():
+    """Middle 24 of 26 in front: only the posterior lip stands out."""
+    loss = height_loss("L1", spine(L1=(26.5, 24.5, 32.0)))
+    assert loss.grade == 0
+    assert loss.kind == "wedge"
 
 
 def test_crush_is_held_against_the_neighbours():

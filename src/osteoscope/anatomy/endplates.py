@@ -20,14 +20,14 @@ _RIM_MM = (0.4, 2.6)
 rounding of the edge."""
 _MIDDLE_MM = 2.5
 """Half width of the patch around the middle."""
-_SMOOTHING_VOXELS = 1.2
+_SMOOTHING_VOXELS = 1.0
 """Length, in voxels along the superior axis, over which the profile of heights is smoothed: a
 surface that crosses the voxels' layers at a small angle is a staircase of that step."""
-_EDGE_DROP = 0.85
+_EDGE_DROP = 0.9
 """An end column below this share of the next one inwards is the rounding of the edge."""
 _ROUNDED_VOXELS = 0.8
-"""How far behind a wall a mask's edge is rounded, in voxels; columns there weigh little, so the
-profile runs on to the wall from within."""
+"""How far behind a wall a mask's edge is rounded, in voxels; columns there weigh little in one of
+two readings, in which the profile runs on to the wall from within."""
 _ROUNDED_WEIGHT = 0.1
 
 
@@ -177,16 +177,27 @@ def body_heights(surfaces: Surfaces, voxel_mm: NDArray[np.float64]) -> BodyHeigh
     if run.stop - run.start < 8:
         return None
     step = float(surfaces.p_mm[1] - surfaces.p_mm[0])
-    weight = np.ones(run.stop - run.start)
+    length = float(_SMOOTHING_VOXELS * voxel_mm[2] / step)
+    even = np.ones(run.stop - run.start)
+    inner = even.copy()
     rounded = round(float(_ROUNDED_VOXELS * voxel_mm[1] / step))
-    weight[:rounded] = weight[len(weight) - rounded :] = _ROUNDED_WEIGHT
-    profile = _smoothed(height[run], weight, float(_SMOOTHING_VOXELS * voxel_mm[2] / step))
-    behind = (np.arange(len(profile), dtype=np.float64) + 0.5) * step
-    depth = len(profile) * step
+    inner[:rounded] = inner[len(inner) - rounded :] = _ROUNDED_WEIGHT
+    # Rounding only ever takes height away, so the greater of the two readings stands.
+    readings = [
+        _read_profile(_smoothed(height[run], weight, length), step) for weight in (even, inner)
+    ]
+    anterior, middle, posterior = np.max(readings, axis=0)
+    return BodyHeights(float(anterior), float(middle), float(posterior))
+
+
+def _read_profile(profile: NDArray[np.float64], step_mm: float) -> tuple[float, float, float]:
+    """Means of a profile just behind its front, around its middle and just before its end."""
+    behind = (np.arange(len(profile), dtype=np.float64) + 0.5) * step_mm
+    depth = len(profile) * step_mm
     anterior = profile[_between(behind, _RIM_MM)].mean()
     middle = profile[np.abs(behind - depth / 2) <= _MIDDLE_MM].mean()
     posterior = profile[_between(depth - behind, _RIM_MM)].mean()
-    return BodyHeights(float(anterior), float(middle), float(posterior))
+    return float(anterior), float(middle), float(posterior)
 
 
 def _typical(height: NDArray[np.float64], count: NDArray[np.integer]) -> float:

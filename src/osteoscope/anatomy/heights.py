@@ -82,7 +82,8 @@ def genant_grade(fraction: float) -> int:
 def height_loss(level: str, vertebrae: Mapping[str, Vertebra]) -> HeightLoss | None:
     """The deepest deformity of ``level``, from its own heights and its neighbours'.
 
-    Wedge is anterior over posterior height, biconcave is middle over posterior, crush is
+    Wedge is anterior over posterior height, biconcave is middle over the mean of the two (the
+    dent below the line from rim to rim: neither a wedge nor a lip at one rim makes one), crush is
     posterior over the height expected there: the posterior heights of the nearest undeformed
     vertebrae above and below, at most two levels away, interpolated. Where crush and one of the
     others both reach grade 1, anterior and middle heights are held against the expected height,
@@ -136,9 +137,12 @@ def height_error_mm(vertebra: Vertebra) -> float:
 def _own_ratios(
     heights: BodyHeights, reference_mm: float, error_mm: float, reference_error_mm: float
 ) -> tuple[HeightRatio, ...]:
+    rims_mm, rims_error_mm = (heights.anterior_mm + reference_mm) / 2, error_mm / math.sqrt(2.0)
+    if reference_mm > heights.posterior_mm:  # crushed: no rim of its own is a reference
+        rims_mm, rims_error_mm = reference_mm, reference_error_mm
     return (
         _ratio("wedge", heights.anterior_mm, reference_mm, error_mm, reference_error_mm),
-        _ratio("biconcave", heights.middle_mm, reference_mm, error_mm, reference_error_mm),
+        _ratio("biconcave", heights.middle_mm, rims_mm, error_mm, rims_error_mm),
     )
 
 
