@@ -9,7 +9,7 @@ import numpy as np
 from osteoscope.core.errors import InputError
 from osteoscope.simulation.patient_spec import FractureType, VertebraSpec
 
-GRADE_LOSS = {1: (0.225, 0.25), 2: (0.28, 0.38), 3: (0.43, 0.52)}
+GRADE_LOSS = {1: (0.23, 0.25), 2: (0.28, 0.38), 3: (0.43, 0.52)}
 """Share of height lost, inside Genant's grades (20-25 %, 25-40 %, above 40 %; JBMR 1993) by a
 margin, so that the truth has one grade."""
 
@@ -22,11 +22,24 @@ FRACTURE_NAMES = (
 """``fracture`` draws type and grade, ``wedge`` the grade, ``wedge2`` neither."""
 
 
-def fractured(spec: VertebraSpec, name: str, rng: np.random.Generator) -> VertebraSpec:
+def fractured(
+    spec: VertebraSpec,
+    name: str,
+    rng: np.random.Generator,
+    neighbours_mm: float = float("inf"),
+) -> VertebraSpec:
     """The vertebra after a fracture named as in ``FRACTURE_NAMES``.
 
-    Losses are relative to the posterior height (wedge, biconcave) or to the vertebra's own heights
-    before (crush). Impaction raises the trabecular density by half of the volume lost.
+    Losses are relative to the posterior height (wedge, biconcave) or, for a crush, to the
+    vertebra's own heights before or its neighbours' where those are lower, because a reader has
+    only the neighbours to compare with. Impaction raises the trabecular density by half of the
+    volume lost.
+
+    Args:
+        spec: The intact vertebra.
+        name: What to do to it.
+        rng: Draws type, grade and loss where the name leaves them open.
+        neighbours_mm: Mean posterior height of the vertebrae above and below.
 
     Raises:
         InputError: The name is unknown.
@@ -46,10 +59,11 @@ def fractured(spec: VertebraSpec, name: str, rng: np.random.Generator) -> Verteb
         middle = posterior * (1.0 - loss)
         anterior = posterior * 0.95
     else:
+        left = (1.0 - loss) * min(1.0, neighbours_mm / posterior)
         anterior, middle, posterior = (
-            anterior * (1.0 - loss),
-            middle * (1.0 - loss),
-            posterior * (1.0 - loss),
+            anterior * left,
+            middle * left,
+            posterior * left,
         )
     volume = (anterior + middle + posterior) / (
         spec.anterior_mm + spec.middle_mm + spec.posterior_mm

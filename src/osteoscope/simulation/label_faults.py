@@ -158,7 +158,8 @@ def skip_level(labels: LabelMap, level: str) -> FaultyLabels:
     change = {numbers[level]: 0}
     for upper, lower in pairwise(order[: index + 1]):
         change[numbers[upper]] = numbers[lower]
-    planted = (("implausible_spacing", None), ("possible_level_shift", None))
+    gap_above = order[index + 1] if index + 1 < len(order) else None
+    planted = (("implausible_spacing", gap_above), ("possible_level_shift", None))
     return FaultyLabels(_mapped(labels, change), planted)
 
 

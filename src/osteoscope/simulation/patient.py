@@ -131,12 +131,19 @@ def _plant(
     taken.add(chosen)
     old = patient.by_level[chosen]
     if name in FRACTURE_NAMES:
-        new = fractured(old, name, rng)
+        new = fractured(old, name, rng, _neighbours_mm(patient, chosen))
     else:
         new = replace(old, defects=(*old.defects, _IN_VERTEBRA[name]))
     return replace(
         patient, vertebrae=tuple(new if v.level == chosen else v for v in patient.vertebrae)
     )
+
+
+def _neighbours_mm(patient: PatientSpec, level: str) -> float:
+    """Mean posterior height of the vertebrae next to a level."""
+    place = patient.levels.index(level)
+    near = [patient.vertebrae[i] for i in (place - 1, place + 1) if 0 <= i < len(patient.levels)]
+    return float(np.mean([v.posterior_mm for v in near]))
 
 
 def _healthy(

@@ -14,7 +14,7 @@ from osteoscope.simulation.signed_distance import Field, coverage, ellipsoid
 from osteoscope.simulation.spine import VertebraFrame, line_through
 from osteoscope.simulation.tissue_values import TissueValues
 
-KEY_SPACING_MM = 10.0
+KEY_SPACING_MM = 6.0
 SKIN_MM = 2.0
 WALL_MM = 11.0
 BACK_MM = 88.0
@@ -172,7 +172,12 @@ def paint_muscles(
     for side, name in ((1.0, "left"), (-1.0, "right")):
         line = _f32(canal_x + side * 29 * scale, canal_y + 26 * scale)
         half = _f32((27 - 14 * high) * scale, (20 - 9 * high) * scale)
-        _tube(canvas, line, half, (bottom, float(z[-1]) + 1), muscle, names[f"autochthon_{name}"])
+        number = names[f"autochthon_{name}"]
+        _tube(canvas, line, half, (bottom, float(z[-1]) + 1), muscle, number)
+        # The multifidus fills the groove beside the spinous processes.
+        line = _f32(canal_x + side * 11 * scale, canal_y + 25 * scale)
+        half = _f32((9 - 3 * high) * scale, (14 - 6 * high) * scale)
+        _tube(canvas, line, half, (bottom, float(z[-1]) + 1), muscle, number)
         line = _f32(body_x + side * (26 + 16 * grow) * scale, body_y + (10 - 8 * grow) * scale)
         half = _f32((4 + 17 * grow) * scale, (5 + 19 * grow) * scale)
         _tube(canvas, line, half, (bottom, top), muscle, names[f"iliopsoas_{name}"])
@@ -214,7 +219,12 @@ def paint_organs(
         ("kidney_left", soft["kidney"], (0.52 * a, 0.42 * b, top - 50), (26.0, 24.0, 52.0)),
         ("kidney_right", soft["kidney"], (-0.52 * a, 0.42 * b, top - 62), (26.0, 24.0, 52.0)),
     ):
-        _blob(canvas, (centre[0], centre[1] + y0, centre[2]), half, hu, names[name])
+        at = (centre[0], centre[1] + y0, centre[2])
+        _blob(canvas, at, half, hu, names[name])
+        if name.startswith("kidney"):
+            inward = -7.0 if centre[0] > 0 else 7.0
+            sinus = (at[0] + inward, at[1] - 3.0, at[2])
+            _blob(canvas, sinus, (9.0, 7.0, 24.0), soft["fat"])
     for centre, half, hu in (
         ((0.34 * a, -0.46 * b, top - 4.0), (0.26 * a, 0.34 * b, 42.0), soft["bowel"]),
         ((0.34 * a, -0.58 * b, top - 2.0), (0.19 * a, 0.16 * b, 30.0), soft["bowel_gas"]),

@@ -23,7 +23,8 @@ THICK_SLICE_MM = 2.5
 """Slices above this are thick."""
 HIGH_NOISE_HU = 40.0
 """Noise from this spread on is high; what lies between 25 and 40 HU should not be simulated."""
-MUST_BE_THERE = ("L1", "L2", "L3", "L4")
+MUST_BE_THERE = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
+"""The levels that densitometry reports; each that a scan does not hold is missing."""
 
 Presence = Literal["whole", "partial", "absent"]
 
@@ -186,7 +187,8 @@ def planted_flags(
     if patient.variant is not None and presence[patient.variant] != "absent":
         flags.append(("transitional_anatomy", None))
     whole_scan = {
-        "metal_in_scan": _implant_in_scan(patient, canvas),
+        "metal_in_scan": any(code == "metal_in_region" for code, _ in flags)
+        or _implant_in_scan(patient, canvas),
         "contrast_enhanced": scan.contrast_phase is not None,
         "kvp_unknown": not scan.header_names_kvp,
         "kvp_not_120": scan.header_names_kvp and scan.kvp != 120.0,
