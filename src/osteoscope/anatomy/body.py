@@ -20,7 +20,8 @@ _SOLID_BEHIND_WALL_MM = 8.0
 """What stands in front of the canal for at least this depth is the body and not a process."""
 _CUT_MARGIN_MM = 0.75
 """The cut runs this far behind the fitted wall, so that a rough surface is not shaved."""
-_LATERAL_MARGIN_MM = 2.5
+LATERAL_MARGIN_MM = 2.5
+"""How far beyond the width at mid-depth a body may reach before it is a process."""
 _HEIGHT_MARGIN_MM = 6.0
 
 
@@ -53,7 +54,7 @@ class BodyLimits:
     def widened(self) -> BodyLimits:
         """The limits with the margin that the cut of a mask allows for rough surfaces."""
         return BodyLimits(
-            (self.left_mm[0] - _LATERAL_MARGIN_MM, self.left_mm[1] + _LATERAL_MARGIN_MM),
+            (self.left_mm[0] - LATERAL_MARGIN_MM, self.left_mm[1] + LATERAL_MARGIN_MM),
             (self.height_mm[0] - _HEIGHT_MARGIN_MM, self.height_mm[1] + _HEIGHT_MARGIN_MM),
         )
 

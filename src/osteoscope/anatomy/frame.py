@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from osteoscope.core.grid import Grid
 
-LEFT_MM = np.array([1.0, 0.0, 0.0])
 POSTERIOR_MM = np.array([0.0, 1.0, 0.0])
 SUPERIOR_MM = np.array([0.0, 0.0, 1.0])
 
@@ -42,10 +41,6 @@ class Frame:
         matrix = self.axes @ grid.affine_lps_mm[:3, :3]
         offset = self.axes @ (grid.affine_lps_mm[:3, 3] - self.origin_mm)
         return np.asarray(index @ matrix.T + offset, dtype=np.float64)
-
-    def moved_to(self, origin_mm: NDArray[np.float64]) -> Frame:
-        """The same axes about another origin."""
-        return Frame(origin_mm, self.axes)
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscope.anatomy.body import BodyLimits, PosteriorWall, find_posterior_wall
+from osteoscope.anatomy.body import (
+    LATERAL_MARGIN_MM,
+    BodyLimits,
+    PosteriorWall,
+    find_posterior_wall,
+)
 from osteoscope.anatomy.canal import Canal
 from osteoscope.anatomy.endplates import Surfaces, column_surfaces, endplate_normal
-from osteoscope.anatomy.frame import Frame, Lattice, axes_from, lattice_over, sample_mask
+from osteoscope.anatomy.frame import (
+    POSTERIOR_MM,
+    Frame,
+    Lattice,
+    axes_from,
+    lattice_over,
+    sample_mask,
+)
 from osteoscope.core.grid import Grid
 
 _ROUNDS = 3
 _REACH_MM = np.array([36.0, 34.0, 30.0])
 """Half of the box, along left, posterior and superior, in which a body is looked for."""
 _COLUMN_STEP_MM = (1.5, 1.0, 0.75)
-_LATERAL_MARGIN_MM = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +58,7 @@ def core_in_front(points_mm: NDArray[np.float64], canal: Canal) -> NDArray[np.fl
     Returns:
         The centre, or None where too little stands there.
     """
-    posterior = np.array([0.0, 1.0, 0.0])
+    posterior = POSTERIOR_MM
     centre: NDArray[np.float64] | None = None
     for _ in range(2):
         frame = Frame(canal.point_mm, axes_from(canal.direction, posterior))
@@ -111,7 +122,7 @@ def _body_surfaces(
         return None
     left = lattice.along(0)
     low, high = first.left_mm
-    inside = (left >= low - _LATERAL_MARGIN_MM) & (left <= high + _LATERAL_MARGIN_MM)
+    inside = (left >= low - LATERAL_MARGIN_MM) & (left <= high + LATERAL_MARGIN_MM)
     occupancy *= inside[:, None, None]
     return column_surfaces(occupancy, lattice)
 
