@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from osteoscope.anatomy.quality.coverage import unlabelled_spine_flags
-from osteoscope.anatomy.quality.labelling import doubled_flags, labelling_flags
+from osteoscope.anatomy.quality.doubled import doubled_flags
+from osteoscope.anatomy.quality.labelling import labelling_flags
 from osteoscope.anatomy.quality.landmarks import rib_contacts, sacrum_contact
 from osteoscope.core.flag import Flag
 from osteoscope.core.label_schemes import label_scheme

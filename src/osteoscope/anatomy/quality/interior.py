@@ -74,13 +74,36 @@ def cut_interior(
         return None
     box = bounding_box(solid)
     inside = solid[box]
-    # A ring of background keeps the distance finite where the body fills its box.
-    ringed = np.pad(inside, 1)
-    depth = ndimage.distance_transform_edt(ringed, sampling=vertebra.grid.spacing_mm)
-    depth_mm = depth[1:-1, 1:-1, 1:-1].astype(np.float32)
+    depth_mm = surface_depth_mm(inside, vertebra.grid.spacing_mm)
     values = canonical_hu(volume).array[vertebra.box][box].astype(np.float32)
     given = weights is not None and weights.shape == vertebra.mask.shape
     region = weights[box] if weights is not None and given else depth_mm >= REGION_DEPTH_MM
     return Interior(
         vertebra, box, vertebra.grid.crop(box), values, depth_mm, region.astype(np.float32)
     )
+
+
+def surface_depth_mm(
+    solid: NDArray[np.bool_], spacing_mm: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Distance, mm, of each voxel's centre from the mask's surface; 0 outside.
+
+    The surface lies half a voxel before the nearest background centre, along the way to it. Without
+    that half the first of 5 mm slices would pass for 5 mm deep and its endplate for a focus.
+
+    Args:
+        solid: (z, y, x) mask.
+        spacing_mm: (3,) spacing along ``(z, y, x)``.
+    """
+    # A ring of background keeps the distance finite where the body fills its box.
+    ringed = np.pad(solid, 1)
+    nearest = ndimage.distance_transform_edt(
+        ringed, sampling=spacing_mm, return_distances=False, return_indices=True
+    )
+    here = np.indices(ringed.shape, dtype=np.int32)
+    away = np.abs(nearest - here).astype(np.float32)
+    away *= spacing_mm.astype(np.float32)[:, None, None, None]
+    length = np.sqrt((away**2).sum(axis=0))
+    half = np.tensordot(spacing_mm.astype(np.float32) / 2, away, axes=1)
+    depth = length - half / np.maximum(length, np.float32(1e-6))
+    return np.asarray(np.maximum(depth, 0)[1:-1, 1:-1, 1:-1], dtype=np.float32)

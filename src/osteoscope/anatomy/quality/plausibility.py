@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.anatomy.quality.doubled import doubled_flags
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.surroundings import from_head_down, mask_volume_cm3
 from osteoscope.anatomy.vertebra import Vertebra
@@ -38,11 +39,25 @@ def plausibility_flags(
         vertebrae: Every labelled vertebra; those cut by the scan's edge give no volume.
         limits: Thresholds.
     """
-    return [
-        *volume_flags(vertebrae, limits),
-        *spacing_flags(vertebrae, limits),
-        *curvature_flags(vertebrae, limits),
-    ]
+    flags = volume_flags(vertebrae, limits)
+    sound = sound_vertebrae(vertebrae, limits)
+    heights = [float(v.centre_mm[2]) for v in from_head_down(sound)]
+    if heights == sorted(heights, reverse=True):
+        # Out of order, distances and angles between names mean nothing more.
+        flags += spacing_flags(sound, limits) + curvature_flags(sound, limits)
+    return flags
+
+
+def sound_vertebrae(
+    vertebrae: Mapping[str, Vertebra], limits: QualityLimits = DEFAULT_LIMITS
+) -> dict[str, Vertebra]:
+    """Those whose mask is one whole vertebra, so that their centres can be compared."""
+    wrong = {flag.level for flag in volume_flags(vertebrae, limits)}
+    return {
+        level: vertebra
+        for level, vertebra in vertebrae.items()
+        if level not in wrong and not doubled_flags(vertebra, limits)
+    }
 
 
 def volume_flags(
@@ -51,7 +66,7 @@ def volume_flags(
     """``implausible_volume``: against the level's typical volume and the median of the others.
 
     The others' volumes are scaled by the typical ones first, so that a small person's vertebrae
-    are compared with each other.
+    are compared with each other; only those with both endplates count.
     """
     whole = {
         v.level: mask_volume_cm3(v.mask, v.grid)
@@ -61,7 +76,7 @@ def volume_flags(
     share = {level: volume / TYPICAL_VOLUME_CM3[level] for level, volume in whole.items()}
     flags = []
     for level, volume in whole.items():
-        others = [s for other, s in share.items() if other != level]
+        others = [s for other, s in share.items() if other != level and vertebrae[other].heights]
         relative = share[level] / float(np.median(others)) if len(others) >= 2 else 1.0
         bounds = (limits.volume_low_share, limits.volume_high_share)
         near = (limits.volume_neighbours_low, limits.volume_neighbours_high)

@@ -17,6 +17,8 @@ from osteoscope.core.volume import Volume
 _INNER_MM = 4.0
 """Foci are looked for this deep in the body: the default region's 5 mm and one millimetre more,
 since what lies against the region blurs into it."""
+_THIN_SLICE_MM = 2.0
+_SURELY_INSIDE = 0.99
 _CEMENT_DEPTH_MM = 3.0
 """Cement is looked for behind cortex and endplates."""
 _CLIPPED_METAL_HU = 2800.0
