@@ -298,14 +298,14 @@ def test_truncated_files_are_refused(tmp_path: Path, cut: int) -> None:
     file = sorted(tmp_path.iterdir())[4]
     data = file.read_bytes()
     file.write_bytes(data[:-cut] if cut == 60 else data[:cut])
-    refused(tmp_path, "Truncated file: number 5 in the order of names")
+    refused(tmp_path, "Truncated or damaged file: number 5 in the order of names")
 
 
 def test_one_file_cut_in_its_header_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path)
     file = sorted(tmp_path.iterdir())[4]
     file.write_bytes(file.read_bytes()[:700])
-    refused(file, "Truncated file: number 1 in the order of names")
+    refused(file, "Truncated or damaged file: number 1 in the order of names")
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, RLELossless])
@@ -317,7 +317,7 @@ def test_truncated_compressed_files_are_refused(tmp_path: Path, syntax: UID) -> 
         ds.save_as(file)
         if n == 4:
             file.write_bytes(file.read_bytes()[:-50])
-    refused(tmp_path, "Truncated file: number 5")
+    refused(tmp_path, "Truncated or damaged file: number 5")
 
 
 def test_damaged_compressed_pixels_are_refused(tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_more_pixels_than_the_file_holds_are_refused(
             setattr(ds, keyword, value)
 
     write_series(tmp_path, Made(per_slice=claim))
-    refused(tmp_path, "Truncated file")
+    refused(tmp_path, "Truncated or damaged file")
 
 
 @pytest.mark.parametrize("text", [b"inf ", b"nan ", b"abc "])

@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID
 
+from osteoscope.io.deflated_dicom import refuse_deflate_bomb
 from osteoscope.io.quiet import quiet_readers
 
 TAGS: tuple[str, ...] = (
@@ -100,7 +101,10 @@ class RawTags:
 
     def _element(self, keyword: str) -> Any:
         tag = _TAG.get(keyword) or tag_for_keyword(keyword)
-        return None if tag is None else self._dataset.get_item(tag)
+        try:
+            return None if tag is None else self._dataset.get_item(tag)
+        except Exception:  # an empty element of an unknown type is converted, and that fails
+            return None
 
     def _bytes(self, keyword: str) -> bytes:
         element = self._element(keyword)
@@ -182,11 +186,15 @@ def read_file_header(path: Path, number: int) -> FileHeader | None:
 
     Returns:
         The header, or None where the file is not DICOM or is a directory of files (DICOMDIR).
+
+    Raises:
+        InputError: The file is a deflate bomb.
     """
     try:
         with quiet_readers(), path.open("rb") as file:
             if not _looks_like_dicom(file):
                 return None
+            refuse_deflate_bomb(file)
             return _parse(path, number, file)
     except OSError:
         return None
@@ -205,21 +213,24 @@ def _looks_like_dicom(file: BinaryIO) -> bool:
 
 
 def _parse(path: Path, number: int, file: BinaryIO) -> FileHeader | None:
-    size = path.stat().st_size
     try:
         dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_WANTED, force=True)
-    except Exception:  # pydicom raises many kinds on a cut header, some of them with its values
-        empty = Dataset()
-        return FileHeader(path, number, None, False, (None, None, None), RawTags(empty), empty)
+        return _understood(path, number, file, dataset)
+    except Exception:  # pydicom raises many kinds on a damaged header, some with its values
+        return FileHeader(
+            path, number, None, False, (None, None, None), RawTags(Dataset()), Dataset()
+        )
+
+
+def _understood(path: Path, number: int, file: BinaryIO, dataset: FileDataset) -> FileHeader | None:
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "") or "1.2.840.10008.1.2")
     sop = str(dataset.file_meta.get("MediaStorageSOPClassUID", "") or "")
     if sop == DICOMDIR_CLASS:
         return None
     tags = RawTags(dataset)
-    rows, columns = tags.integer("Rows"), tags.integer("Columns")
     pixels, complete = None, True
-    if rows and columns:
-        pixels, complete = _pixel_format(tags, syntax, file, size)
+    if tags.integer("Rows") and tags.integer("Columns"):
+        pixels, complete = _pixel_format(tags, syntax, file, path.stat().st_size)
     elif len(dataset) == 0 or (tags.text("SOPClassUID") or sop) in CT_CLASSES:
         complete = False
     return FileHeader(path, number, pixels, complete, _patient_hashes(tags), tags, dataset)

@@ -127,8 +127,8 @@ def group_series(headers: Sequence[FileHeader]) -> list[Series]:
 
 def _truncated(header: FileHeader) -> str:
     return (
-        f"Truncated file: number {header.number + 1} in the order of names ends before its header "
-        "or its pixels do; copy or export the series again."
+        f"Truncated or damaged file: number {header.number + 1} in the order of names does not "
+        "hold the header and the pixels that it should; copy or export the series again."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def read_image(path: Path) -> ImageFile:
     """
     with quiet_readers():
         reader = _open(path)
-        header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+        header = _header(reader)
         size = _size_3d(reader)
         if "qform_code" in header:
             storage = nifti_storage(path)
@@ -114,6 +115,15 @@ def _open(path: Path) -> Any:
             "format that its name says; copy or export it again."
         ) from None
     return reader
+
+
+def _header(reader: Any) -> dict[str, str]:
+    """Header fields as text, without those that are not text."""
+    header: dict[str, str] = {}
+    for key in reader.GetMetaDataKeys():
+        with suppress(TypeError, UnicodeError):  # a damaged key cannot be handed back to ITK
+            header[key] = reader.GetMetaData(key)
+    return header
 
 
 def _size_3d(reader: Any) -> tuple[int, int, int]:
