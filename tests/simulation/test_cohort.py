@@ -13,6 +13,7 @@ import pytest
 
 from osteoscope.core.errors import InputError
 from osteoscope.io.image_files import read_image
+from osteoscope.io.scan import read_scan
 from osteoscope.simulation.cohort import write_cohort
 from osteoscope.simulation.cohort_mix import (
     NOTHING_PLANTED,
@@ -20,8 +21,10 @@ from osteoscope.simulation.cohort_mix import (
     draw_defects,
     draw_scan,
 )
+from osteoscope.simulation.patient import sample_patient
 from osteoscope.simulation.patient_files import write_patient
-from osteoscope.simulation.render import SimulatedPatient
+from osteoscope.simulation.render import SimulatedPatient, simulate_patient
+from osteoscope.simulation.scan import ScanSpec
 
 COARSE = CohortMix(in_plane_mm=4.0, slice_mm=2.5, thick_slices=0.0, label_shift=1.0)
 
@@ -112,6 +115,25 @@ def test_a_written_patient_reads_back(plain: SimulatedPatient, tmp_path: Path) -
     assert facts["Simulated"] is True
     with pytest.raises(InputError, match="dicom or nifti"):
         write_patient(tmp_path, plain, patient_id="sim-test", formats=("jpeg",))
+
+
+@pytest.mark.parametrize(
+    ("position", "oblique"), [("HFS", (0, 0, 0)), ("FFDL", (0, 0, 0)), ("HFP", (6, -4, 9))]
+)
+def test_a_written_series_is_read_where_it_was_scanned(
+    position: str, oblique: tuple[float, float, float], tmp_path: Path
+) -> None:
+    scan = ScanSpec(
+        in_plane_mm=4.0, slice_mm=4.0, patient_position=position, oblique_deg=oblique,
+        contrast_phase="venous",
+    )  # fmt: skip
+    made = simulate_patient(sample_patient(np.random.default_rng(1)), scan, seed=1)
+    files = write_patient(tmp_path, made, patient_id="sim-1-00001", formats=("dicom",))
+    assert files.dicom is not None
+    read = read_scan(files.dicom).volume
+    np.testing.assert_array_equal(read.canonical().array, made.volume.canonical().array)
+    assert read.canonical().grid.matches(made.volume.canonical().grid)
+    assert read.acquisition == made.volume.acquisition
 
 
 def test_shares_are_what_is_drawn() -> None:

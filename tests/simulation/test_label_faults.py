@@ -23,7 +23,7 @@ def test_levels_are_found_in_order(plain: SimulatedPatient) -> None:
 def test_shift_renames_every_level_and_keeps_the_rest(plain: SimulatedPatient) -> None:
     before = plain.labels.array.copy()
     spoiled = faults.shift_by_one(plain.labels)
-    assert spoiled.planted == (("possible_level_shift", None),)
+    assert spoiled.planted == (("possible_level_shift", None), ("level_missing", "L5"))
     assert count(spoiled.labels, "T12") == count(plain.labels, "L1")
     assert count(spoiled.labels, "L5") == 0
     down = faults.shift_by_one(plain.labels, upwards=False)
@@ -57,6 +57,8 @@ def test_zero_over_most_keeps_whole_slices(plain: SimulatedPatient) -> None:
     spoiled = faults.zero_over_most(plain.labels, ("L1",))
     assert count(spoiled.labels, "L1") == count(plain.labels, "L1")
     assert count(spoiled.labels, "L4") == 0
+    assert ("unlabelled_spine", None) in spoiled.planted
+    assert ("level_missing", "L4") in spoiled.planted
     used = np.flatnonzero(spoiled.labels.array.any(axis=(1, 2)))
     assert len(used) < 0.4 * spoiled.labels.array.shape[0]
     assert len(used) == used[-1] - used[0] + 1
@@ -69,6 +71,7 @@ def test_shrink_skip_and_displace(plain: SimulatedPatient) -> None:
     assert count(skipped.labels, "L2") == count(plain.labels, "L1")
     assert count(skipped.labels, "L3") == count(plain.labels, "L3")
     assert count(skipped.labels, "T10") == 0
+    assert ("implausible_spacing", "L3") in skipped.planted
     moved = faults.displace_level(plain.labels, "L3", 30.0)
     columns = [np.argwhere(x.array == 29)[:, 2].mean() for x in (plain.labels, moved.labels)]
     assert columns[1] - columns[0] == pytest.approx(15.0, abs=1.0), "30 mm at 2 mm a column"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from osteoscope.core.errors import InputError
 from osteoscope.core.label_schemes import VERTEBRAE
 from osteoscope.core.labelmap import LabelMap
+from osteoscope.simulation.levels import MUST_BE_THERE
 
 Planted = tuple[tuple[str, str | None], ...]
 
@@ -54,6 +55,12 @@ def _mapped(labels: LabelMap, change: dict[int, int]) -> LabelMap:
     return replace(labels, array=table[labels.array])
 
 
+def _vanished(before: LabelMap, after: LabelMap) -> Planted:
+    """Reported levels that had voxels and have none."""
+    gone = set(present_levels(before)) - set(present_levels(after))
+    return tuple(("level_missing", v) for v in MUST_BE_THERE if v in gone)
+
+
 def shift_by_one(labels: LabelMap, upwards: bool = True) -> FaultyLabels:
     """Every vertebra gets the name of its upper (or lower) neighbour; ribs keep theirs.
 
@@ -67,7 +74,8 @@ def shift_by_one(labels: LabelMap, upwards: bool = True) -> FaultyLabels:
             continue
         index = names.index(level) + (-1 if upwards else 1)
         change[numbers[level]] = numbers.get(names[index], 0) if 0 <= index < len(names) else 0
-    return FaultyLabels(_mapped(labels, change), (("possible_level_shift", None),))
+    after = _mapped(labels, change)
+    return FaultyLabels(after, (("possible_level_shift", None), *_vanished(labels, after)))
 
 
 def swap(labels: LabelMap, first: str, second: str) -> FaultyLabels:
@@ -126,7 +134,8 @@ def zero_over_most(labels: LabelMap, keep: tuple[str, ...] = ("L1",)) -> FaultyL
     shape = [1, 1, 1]
     shape[axis] = -1
     array = np.where(kept.reshape(shape), labels.array, np.uint8(0)).astype(labels.array.dtype)
-    return FaultyLabels(replace(labels, array=array), (("unlabelled_spine", None),))
+    after = replace(labels, array=array)
+    return FaultyLabels(after, (("unlabelled_spine", None), *_vanished(labels, after)))
 
 
 def shrink(labels: LabelMap, level: str, share: float = 0.3) -> FaultyLabels:

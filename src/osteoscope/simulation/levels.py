@@ -50,6 +50,9 @@ REFERENCE: Mapping[str, LevelReference] = MappingProxyType(
 
 LEVELS_T10_TO_L5 = ("T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
 
+MUST_BE_THERE = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
+"""The levels that densitometry reports; each that a scan does not hold is missing."""
+
 
 def levels_with(variant: str | None) -> tuple[str, ...]:
     """T10 to the last lumbar vertebra, with the variant ``T13`` or ``L6`` where asked for."""

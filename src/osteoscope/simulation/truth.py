@@ -13,6 +13,7 @@ from osteoscope.core.label_schemes import label_scheme
 from osteoscope.simulation.canvas import Canvas
 from osteoscope.simulation.defects import DEFECT_FLAG, hip_implant_mm
 from osteoscope.simulation.dxa import DxaTruth
+from osteoscope.simulation.levels import MUST_BE_THERE
 from osteoscope.simulation.patient_spec import PatientSpec
 from osteoscope.simulation.scan import ScanSpec
 from osteoscope.simulation.spine import VertebraFrame
@@ -23,8 +24,6 @@ THICK_SLICE_MM = 2.5
 """Slices above this are thick."""
 HIGH_NOISE_HU = 40.0
 """Noise from this spread on is high; what lies between 25 and 40 HU should not be simulated."""
-MUST_BE_THERE = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
-"""The levels that densitometry reports; each that a scan does not hold is missing."""
 
 Presence = Literal["whole", "partial", "absent"]
 
