@@ -81,6 +81,8 @@ def frames_of(header: FileHeader) -> list[Frame]:
 def _frames(header: FileHeader, n_frames: int) -> list[Frame]:
     per_frame = _sequence(header.dataset, "PerFrameFunctionalGroupsSequence")
     if per_frame:
+        if len(per_frame) < n_frames:
+            raise ValueError("a frame has no group of its own")
         shared = _sequence(header.dataset, "SharedFunctionalGroupsSequence")
         return [
             _enhanced_frame(header, n, (item, *shared[:1]))

@@ -17,6 +17,8 @@ STEP_TOLERANCE_FRACTION = 0.01
 _SHEAR_TOLERANCE = 1e-3
 """Sine of the angle between slice step and slice normal that :class:`Grid` still accepts."""
 _LARGEST_TILT_DEGREES = 45.0
+_FARTHEST_MM = 1e5
+"""No position in a scanner's room is farther from its origin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +92,11 @@ def stack_slices(frames: Sequence[Frame]) -> Stack:
     in_plane = _in_plane_axes(first.orientation)
     normal = np.cross(in_plane[:, 1], in_plane[:, 0])
     positions = np.array([f.position_mm for f in frames], dtype=np.float64)
+    if float(np.max(np.abs(positions))) > _FARTHEST_MM:
+        raise GeometryError(
+            "A slice's position lies over 100 m from the origin, beyond any scanner; export the "
+            "original series."
+        )
     order = np.argsort(positions @ normal, kind="stable")
     positions = positions[order]
     along = positions @ normal

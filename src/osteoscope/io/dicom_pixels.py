@@ -20,6 +20,8 @@ from osteoscope.io.image_files import MAX_IMAGE_BYTES
 
 _HU_TYPES = (None, "HU", "US", "HU_MOD")
 """Rescale types that may be Hounsfield units; ``US`` is *unspecified*."""
+_LARGEST_SLOPE, _LARGEST_INTERCEPT = 1e3, 1e6
+"""CT has slopes near 1 and intercepts near -1024; far beyond, sums leave 64 bits."""
 _TISSUE_HU = (-900, 3071)
 _INT16 = np.iinfo(np.int16)
 
@@ -80,6 +82,11 @@ def _check_frames(frames: Sequence[Frame]) -> None:
                 "No rescale: the series does not say how its numbers become HU (Rescale Slope "
                 "and Intercept are missing or zero); export the original series."
             )
+        if abs(frame.rescale[0]) > _LARGEST_SLOPE or abs(frame.rescale[1]) > _LARGEST_INTERCEPT:
+            raise InputError(
+                f"The rescale of the series (slope {frame.rescale[0]:g}, intercept "
+                f"{frame.rescale[1]:g}) leads to no HU; export the original series."
+            )
         if frame.rescale_type not in _HU_TYPES:
             raise InputError(
                 f"The series' values are in {frame.rescale_type!r}, not in HU; choose another."
@@ -88,6 +95,11 @@ def _check_frames(frames: Sequence[Frame]) -> None:
             raise InputError(
                 f"The series has {pixels.samples} value(s) of {pixels.bits_allocated} bits a "
                 "pixel; CT has one of 8, 16 or 32."
+            )
+        if not pixels.bits_stored <= pixels.high_bit + 1 <= pixels.bits_allocated:
+            raise InputError(
+                f"The series stores {pixels.bits_stored} bits up to bit {pixels.high_bit} of "
+                f"{pixels.bits_allocated}, which cannot be; export the original series."
             )
     first = _format(frames[0])
     n_bytes = 2 * first.rows * first.columns * len(frames)
