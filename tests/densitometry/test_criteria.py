@@ -130,3 +130,16 @@ def test_bands_cover_every_value_once():
 def test_an_unknown_criterion_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="pickhardt-l1-hu, qct-vbmd, hu-norm-for-age-jang"):
         assess("who", _evidence())
+
+
+def test_what_the_scan_leaves_open_is_said():
+    unknown = assess("pickhardt-l1-hu", _evidence(140.0))
+    assert isinstance(unknown, Assessment)
+    assert "tube voltage is unknown" in " ".join(unknown.limits)
+    assert "Whether contrast was given is unknown" in " ".join(unknown.limits)
+    known = assess("pickhardt-l1-hu", _evidence(140.0, kvp=120.0, contrast_enhanced=False))
+    assert isinstance(known, Assessment)
+    assert known.limits == CRITERIA["pickhardt-l1-hu"].limits
+    enhanced = assess("pickhardt-l1-hu", _evidence(140.0, kvp=120.0, contrast_enhanced=True))
+    assert isinstance(enhanced, Assessment)
+    assert "Contrast was given" in enhanced.limits[-1]

@@ -16,6 +16,7 @@ from osteoscope.densitometry.uncertainty import (
     Component,
     UncertaintyBudget,
     assessment_budget,
+    averaged,
     independent_samples,
     measurement_budget,
 )
@@ -130,3 +131,19 @@ def test_probabilities_follow_the_two_half_normals():
     certain = UncertaintyBudget(100.0, "HU", ())
     assert certain.probability_between(99.0, 101.0) == 1.0
     assert certain.probability_between(101.0, 110.0) == 0.0
+
+
+def test_an_average_shrinks_noise_and_keeps_what_the_scan_shares():
+    def of(value, noise):
+        parts = (Component("noise", noise, "HU", "t"), Component("scanner", 4.0, "HU", "t"))
+        return UncertaintyBudget(value, "HU", parts)
+
+    mean = averaged([of(100.0, 3.0), of(120.0, 4.0)])
+    assert mean.value == 110.0
+    assert [c.standard_uncertainty for c in mean.components] == pytest.approx([2.5, 4.0])
+    with pytest.raises(InputError, match="one or more"):
+        averaged([])
+    with pytest.raises(InputError, match="same components"):
+        averaged([of(100.0, 3.0), UncertaintyBudget(100.0, "HU", ())])
+    with pytest.raises(InputError, match="one unit"):
+        averaged([of(100.0, 3.0), UncertaintyBudget(1.0, "mg/cm3", ())])

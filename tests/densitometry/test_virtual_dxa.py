@@ -159,3 +159,11 @@ def test_an_unknown_reference_and_a_tilted_scan_are_refused():
     }
     with pytest.raises(QualityError, match="20 degrees off"):
         virtual_dxa(tilted, turned, EXACT)
+
+
+def test_a_scan_that_ends_within_the_spine_is_refused():
+    volume, vertebrae, _ = _blocks()
+    short = volume.crop((slice(0, 84), slice(None), slice(None)))
+    assert virtual_dxa(volume, vertebrae, EXACT).t_score is not None
+    with pytest.raises(QualityError, match="ends within L1-L4"):
+        virtual_dxa(short, vertebrae, EXACT)

@@ -63,7 +63,7 @@ UNSTATED_UNCERTAINTY_MG_CM3 = 10.0
 """Stands for a BMD rule without a spread. Not published: about half the HU spread, as 1 HU is
 about 0.5 to 0.8 mg/cm3, on the wide side."""
 
-_ECR = "ECR abstract, Gruenewald et al., n = 288, single-energy equivalent, mean shift only"
+_ECR = "ECR abstract, Grünewald et al., n = 288, shift of L1 without its spread"
 _ROFO = "Toelly et al. 2017, doi 10.1055/s-0043-102941 (phantom-less BMD)"
 
 CORRECTIONS: Mapping[str, Correction] = MappingProxyType(

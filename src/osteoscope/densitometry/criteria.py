@@ -119,7 +119,10 @@ class WithheldAssessment:
     reason: str
 
 
-_UNENHANCED = "Derived largely from unenhanced or portal-venous scans at 120 kVp; not a diagnosis."
+_PROTOCOL = (
+    "Holds at 120 kVp. Its authors saw no effect of contrast on its performance, others saw the "
+    "value rise; it is not a diagnosis."
+)
 _MEDIAN = f"Published for the mean of a hand-drawn oval; here the {ROBUST_ESTIMATOR} is used."
 
 CRITERIA: Mapping[str, Criterion] = MappingProxyType(
@@ -140,7 +143,7 @@ CRITERIA: Mapping[str, Criterion] = MappingProxyType(
                 (
                     "At 110 HU more than 90 % specific, at 160 HU 90 % sensitive for a DXA T-score "
                     "of -2.5 or less; other cohorts found an AUC of 0.64 to 0.83.",
-                    _UNENHANCED,
+                    _PROTOCOL,
                     _MEDIAN,
                 ),
             ),
@@ -222,7 +225,7 @@ def assess(name: str, evidence: Evidence) -> Assessment | WithheldAssessment:
         probability=chances[category],
         categories=MappingProxyType(chances),
         applies_to=criterion.levels,
-        limits=criterion.limits,
+        limits=(*criterion.limits, *_doubts(criterion, evidence)),
     )
 
 
@@ -250,6 +253,20 @@ def _off_level(criterion: Criterion, evidence: Evidence) -> str | None:
     if evidence.level in criterion.levels:
         return None
     return f"It holds for {', '.join(criterion.levels)} only, not for {evidence.level}."
+
+
+def _doubts(criterion: Criterion, evidence: Evidence) -> tuple[str, ...]:
+    """What this scan leaves open for a criterion that rests on attenuation."""
+    if criterion.unit == "mg/cm3":
+        return ()
+    found = []
+    if evidence.kvp is None:
+        found.append("The tube voltage is unknown; the criterion holds at 120 kVp.")
+    if evidence.contrast_enhanced is None:
+        found.append("Whether contrast was given is unknown; it raises the value.")
+    elif evidence.contrast_enhanced:
+        found.append("Contrast was given and raises the value; it is not corrected here.")
+    return tuple(found)
 
 
 def _attenuation(evidence: Evidence) -> UncertaintyBudget | Missing:

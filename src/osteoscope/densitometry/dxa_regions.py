@@ -21,7 +21,15 @@ region of a lumbar DXA is drawn."""
 
 @dataclass(frozen=True, eq=False)
 class BodyExtent:
-    """Where a body's endplates and sides lie, LPS mm."""
+    """Where a body's endplates and sides lie.
+
+    Args:
+        level: The vertebra.
+        upper_mm: (3,) LPS middle of the upper endplate, mm.
+        lower_mm: (3,) LPS middle of the lower endplate, mm.
+        centre_mm: (3,) LPS centre of the body, mm.
+        half_width_mm: Half its width between the sides, mm.
+    """
 
     level: str
     upper_mm: NDArray[np.float64]
@@ -31,6 +39,11 @@ class BodyExtent:
 
     @staticmethod
     def of(level: str, vertebra: Vertebra | None) -> BodyExtent:
+        """The extent of a measured vertebra, in its own axes where they are known.
+
+        Raises:
+            QualityError: The vertebra or its body is missing.
+        """
         if vertebra is None or vertebra.body is None or not vertebra.body.any():
             reason = vertebra.withheld if vertebra is not None and vertebra.withheld else "missing"
             raise QualityError(
@@ -54,6 +67,13 @@ def row_edges(bodies: Sequence[BodyExtent], volume: Volume) -> list[float]:
     """Slice coordinates of the regions' borders, from the top of the first level down.
 
     Between levels they lie in mid-disc; at both ends half a mean disc beyond the endplate.
+
+    Args:
+        bodies: Two or more, from the top down.
+        volume: The scan in canonical orientation.
+
+    Raises:
+        QualityError: The levels do not follow each other, or the scan ends within them.
     """
     middles = [(a.lower_mm + b.upper_mm) / 2.0 for a, b in pairwise(bodies)]
     gaps = [float(np.linalg.norm(a.lower_mm - b.upper_mm)) for a, b in pairwise(bodies)]
@@ -74,6 +94,7 @@ def row_edges(bodies: Sequence[BodyExtent], volume: Volume) -> list[float]:
 
 
 def column_span(body: BodyExtent, volume: Volume) -> tuple[float, float]:
+    """Column coordinates of a region's sides: the body's, 4 mm wider on each side."""
     middle = float(volume.grid.world_mm_to_index(body.centre_mm)[2])
     reach = (body.half_width_mm + LATERAL_MARGIN_MM) / float(volume.grid.spacing_mm[2])
     return middle - reach, middle + reach

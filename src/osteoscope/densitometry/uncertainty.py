@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -192,6 +192,34 @@ def assessment_budget(
         shift = math.hypot(CONTRAST_SHIFT_HU, CONTRAST_SHIFT_SD_HU)
         added.append(Component("contrast", shift, unit, _CONTRAST_SOURCE, side="low"))
     return UncertaintyBudget(measured.value, unit, (*measured.components, *added))
+
+
+def averaged(budgets: Sequence[UncertaintyBudget]) -> UncertaintyBudget:
+    """The mean of several levels' values, as the QCT consensus takes it over two bodies.
+
+    Noise and region are independent between levels and shrink with their number; every other
+    component is shared by the scan and is averaged as it is.
+
+    Args:
+        budgets: One or more in one unit, with the same components each.
+
+    Raises:
+        InputError: None given, several units, or different components.
+    """
+    if not budgets or len({b.unit for b in budgets}) > 1:
+        raise InputError("An average needs one or more budgets in one unit.")
+    if len({tuple((c.name, c.side) for c in b.components) for b in budgets}) > 1:
+        raise InputError("An average needs budgets with the same components.")
+    count = len(budgets)
+    components = []
+    for parts in zip(*(b.components for b in budgets), strict=True):
+        if parts[0].name in ("noise", "region"):
+            size = _quadrature(parts) / count
+        else:
+            size = sum(c.standard_uncertainty for c in parts) / count
+        components.append(replace(parts[0], standard_uncertainty=size))
+    mean = sum(b.value for b in budgets) / count
+    return UncertaintyBudget(mean, budgets[0].unit, tuple(components))
 
 
 def independent_samples(volume: Volume, region: Region) -> float:

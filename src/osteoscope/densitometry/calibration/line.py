@@ -78,6 +78,9 @@ class Calibration:
     def budget(self, measured_hu: UncertaintyBudget) -> UncertaintyBudget:
         """The density of a measured attenuation, its components scaled, the line's error added.
 
+        A calibration of this very scanner and protocol stands for the scanner's own components:
+        give it ``assessment_budget(..., scanner_calibrated=True)``.
+
         Raises:
             InputError: A budget that is not in HU.
         """
