@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,15 @@ def test_a_written_series_is_read_where_it_was_scanned(
     np.testing.assert_array_equal(read.canonical().array, made.volume.canonical().array)
     assert read.canonical().grid.matches(made.volume.canonical().grid)
     assert read.acquisition == made.volume.acquisition
+
+
+@pytest.mark.slow
+def test_a_patient_takes_at_most_five_seconds_of_one_core(tmp_path: Path) -> None:
+    patient = sample_patient(np.random.default_rng(2))
+    start = time.process_time()
+    made = simulate_patient(patient, ScanSpec(in_plane_mm=1.0, slice_mm=2.0), seed=1)
+    write_patient(tmp_path, made, patient_id="sim-speed")
+    assert time.process_time() - start <= 5.0
 
 
 def test_shares_are_what_is_drawn() -> None:

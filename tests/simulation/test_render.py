@@ -100,6 +100,17 @@ def test_both_schemes_and_the_subregions_cover_the_same_vertebrae(
         assert np.all(plain.subregions.array[a] > 0)
 
 
+def test_the_sacrum_includes_its_first_body_where_the_scheme_does_not_split_it(
+    plain: SimulatedPatient,
+) -> None:
+    first = plain.labels.array == plain.labels.scheme.vertebrae["S1"]
+    assert first.sum() > 1000
+    sacrum = plain.verse.scheme.structures["sacrum"]
+    assert np.mean(plain.verse.array[first] == sacrum) == 1.0
+    below = plain.labels.array == plain.labels.scheme.structures["sacrum"]
+    assert np.mean(plain.verse.array[below] == sacrum) == 1.0
+
+
 def test_noise_is_what_was_asked_for(patient: PatientSpec) -> None:
     quiet = replace(COARSE, noise_sd_hu=0.0, in_plane_mm=1.5, slice_mm=6.0)
     loud = replace(quiet, noise_sd_hu=25.0)

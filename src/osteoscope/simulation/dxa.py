@@ -52,7 +52,8 @@ HOLOGIC_WOMEN_L1_L4 = DxaReference(
     1.047,
     0.110,
 )
-"""One reference for both sexes, as the WHO's definition has it."""
+"""One reference for both sexes, as the WHO's definition has it; the values commonly quoted for this
+manufacturer (after Kelly, J Bone Miner Res 1990), whose tables are not public."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Average size, tilt and spacing of each vertebra from T10 to S1, before a patient's own factors.
 
-Rounded from published morphometry (Panjabi et al., Spine 1991 and 1992: thoracic and lumbar
-vertebrae; Roussouly 2005 for sagittal tilts); a phantom needs the pattern, not the decimals.
+Chosen in the range of published morphometry (Panjabi et al., Spine 1991 and 1992, thoracic and
+lumbar vertebrae; Roussouly et al., Spine 2005, sagittal tilts): a phantom needs the pattern, not
+the decimals.
 """
 
 from __future__ import annotations

@@ -16,10 +16,11 @@ from osteoscope.simulation.patient_spec import DefectKind, PatientSpec, Vertebra
 __all__ = ["CohortSpec", "PatientSpec", "VertebraSpec", "sample_patient"]
 
 LEVEL_DENSITY = {
-    "T10": 1.08, "T11": 1.06, "T12": 1.04, "T13": 1.02, "L1": 1.0, "L2": 0.98, "L3": 0.95,
-    "L4": 0.96, "L5": 1.0, "L6": 1.0,
+    "T10": 1.05, "T11": 1.04, "T12": 1.02, "T13": 1.01, "L1": 1.0, "L2": 0.98, "L3": 0.97,
+    "L4": 0.985, "L5": 1.0, "L6": 1.0,
 }  # fmt: skip
-"""Trabecular density by level relative to L1; it falls from T10 to L3 (Hayashi 2011)."""
+"""Trabecular density by level relative to L1. Chosen: a slight fall from T10 to L3, with T12 above
+L4 by the 3-4 % of 193 and 186 mg/cm3 (QCT, doi 10.1097/00004728-200101000-00027)."""
 
 _IN_VERTEBRA: dict[str, DefectKind] = {
     "metal": "screws",
@@ -35,6 +36,11 @@ DEFECT_NAMES = (*FRACTURE_NAMES, *_IN_VERTEBRA, "hip_implant", "T13", "L6")
 @dataclass(frozen=True)
 class CohortSpec:
     """The population that patients are drawn from.
+
+    The defaults were tuned until the trabecular attenuation of L1 separates osteoporosis by DXA
+    with an AUC near 0.77, inside the 0.74-0.83 of the literature, at a prevalence near 20 %. What
+    weakens it is what does in people: cortex and arch that follow trabecular bone loosely,
+    sclerotic facets (doi 10.21129/nerve.2021.7.2.64), osteophytes, a calcified aorta and fat in the marrow.
 
     Args:
         age_range_years: Youngest and oldest.

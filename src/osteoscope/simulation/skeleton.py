@@ -110,7 +110,9 @@ def _label_vertebra(canvas: Canvas, box: Box, level: str, subregion: NDArray[np.
     """Write a vertebra's number in each scheme; a scheme without it leaves the voxels empty."""
     inside = subregion > 0
     for array, scheme in ((canvas.totalsegmentator, "totalsegmentator"), (canvas.verse, "verse")):
-        number = label_scheme(scheme).vertebrae.get(level, 0)
+        table = label_scheme(scheme)
+        whole = table.structures["sacrum"] if level == "S1" else 0
+        number = table.vertebrae.get(level, whole)
         array[box][inside] = number
     if level != "S1":
         canvas.subregions[box][inside] = subregion[inside]
