@@ -85,6 +85,19 @@ CORRECTIONS: Mapping[str, Correction] = MappingProxyType(
 across scanners, so another voltage than 120 kVp needs a calibration of its own."""
 
 
+def correction_rule(name: str) -> Correction:
+    """The rule of that name.
+
+    Raises:
+        InputError: The name is unknown; the message lists the known ones.
+    """
+    try:
+        return CORRECTIONS[name]
+    except KeyError:
+        known = ", ".join(sorted(CORRECTIONS))
+        raise InputError(f"Unknown correction {name!r}; known: {known}.") from None
+
+
 def correct(
     value: float, unit: str, name: str, *, standard_uncertainty: float = 0.0
 ) -> CorrectedValue:
@@ -103,11 +116,7 @@ def correct(
         >>> round(correct(150.0, "HU", "ecr-portal-venous").value, 1)
         124.3
     """
-    try:
-        rule = CORRECTIONS[name]
-    except KeyError:
-        known = ", ".join(sorted(CORRECTIONS))
-        raise InputError(f"Unknown correction {name!r}; known: {known}.") from None
+    rule = correction_rule(name)
     if rule.unit != unit:
         raise InputError(f"The correction {name} is for {rule.unit}, not {unit}; choose another.")
     if not math.isfinite(value) or not standard_uncertainty >= 0:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from osteoscope.core.errors import InputError
 from osteoscope.core.flag import Flag
 from osteoscope.core.measurement import Missing
 from osteoscope.core.volume import Acquisition
@@ -13,7 +12,8 @@ from osteoscope.densitometry.calibration.line import Calibration
 from osteoscope.densitometry.criteria import Assessment, Evidence, WithheldAssessment, assess
 from osteoscope.densitometry.uncertainty import UncertaintyBudget, assessment_budget
 from osteoscope.studies.screen.config import ScreenConfig
-from osteoscope.studies.screen.measure import LevelResult
+from osteoscope.studies.screen.density import DENSITY_CODE
+from osteoscope.studies.screen.measure import MEDIAN_CODE, LevelResult
 
 NO_CALIBRATION = (
     "No calibration was given, and none is assumed: HU become a density only through a table, a "
@@ -90,16 +90,6 @@ def conclude(
     return Conclusion(tuple(assess(name, evidence) for name in config.criteria), budgets)
 
 
-def density_budget(
-    measured: UncertaintyBudget, calibration: Calibration
-) -> UncertaintyBudget | Missing:
-    """The density of a measured attenuation, or why there is none."""
-    try:
-        return calibration.budget(measured)
-    except InputError as error:
-        return Missing("trabecular_bmd", str(error))
-
-
 def _attenuation(
     result: LevelResult, budget: UncertaintyBudget | None
 ) -> UncertaintyBudget | Missing:
@@ -107,7 +97,7 @@ def _attenuation(
         return budget
     if isinstance(result.budget, Missing):
         return result.budget
-    return Missing("trabecular_median_hu", f"{result.level} is withheld.")
+    return Missing(MEDIAN_CODE, f"{result.level} is withheld.")
 
 
 def _density(
@@ -117,10 +107,10 @@ def _density(
     enhanced: bool | None,
 ) -> UncertaintyBudget | Missing:
     if calibration is None:
-        return Missing("trabecular_bmd", NO_CALIBRATION)
+        return Missing(DENSITY_CODE, NO_CALIBRATION)
     if isinstance(result.budget, Missing):
         return result.budget
     assessed = assessment_budget(
         result.budget, acquisition, contrast_enhanced=enhanced, scanner_calibrated=True
     )
-    return density_budget(assessed, calibration)
+    return calibration.budget(assessed)

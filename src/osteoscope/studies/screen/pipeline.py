@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,22 @@ from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.flag import Flag
 from osteoscope.core.grid import Grid
 from osteoscope.core.labelmap import LabelMap
-from osteoscope.core.measurement import Measurement, Missing
 from osteoscope.core.provenance import file_digest
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.calibration.line import Calibration
 from osteoscope.densitometry.region import Region
-from osteoscope.densitometry.uncertainty import UncertaintyBudget
 from osteoscope.io.image_files import write_labels
 from osteoscope.io.scan import read_scan
 from osteoscope.reporting.page import write_report
 from osteoscope.reporting.pictures import render_planes
 from osteoscope.reporting.result_schema import validate_result
-from osteoscope.studies.screen.assess import conclude, density_budget
+from osteoscope.studies.screen.assess import conclude, known_contrast, withheld_levels
 from osteoscope.studies.screen.calibrate import named_calibration
 from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.density import with_correction, with_density
 from osteoscope.studies.screen.measure import LevelResult, measure_level
 from osteoscope.studies.screen.output_folder import RESULT_NAME, check_output, whole_folder
-from osteoscope.studies.screen.result import Screened, build_result, density_measurement
+from osteoscope.studies.screen.result import Screened, build_result
 from osteoscope.studies.screen.segment import chosen_segmenter
 from osteoscope.studies.screen.virtual import projected_density
 
@@ -111,7 +110,15 @@ def screen_scan(
         flags=found.flags,
         conclusion=conclusion,
         calibration=found.calibration,
-        virtual_dxa=projected_density(volume, labels, found.vertebrae, found.calibration, config),
+        virtual_dxa=projected_density(
+            volume,
+            labels,
+            found.vertebrae,
+            found.calibration,
+            withheld=withheld_levels(found.flags, config.levels),
+            enhanced=known_contrast(found.flags, volume.acquisition),
+            reference=config.dxa_reference,
+        ),
         notes=reading.notes,
     )
     result = build_result(screened, time.perf_counter() - start)
@@ -158,27 +165,17 @@ class _Found:
         }
         flags = examine_scan(volume, labels, vertebrae, config.levels, weights=weights)
         if calibration is not None:
-            levels = {name: _with_density(result, calibration) for name, result in levels.items()}
+            levels = {name: with_density(result, calibration) for name, result in levels.items()}
+        if config.contrast_rule is not None:
+            levels = {
+                name: with_correction(result, config.contrast_rule, calibration)
+                for name, result in levels.items()
+            }
         return cls(vertebrae, levels, flags, calibration)
 
     @property
     def regions(self) -> dict[str, Region]:
         return {name: r.region for name, r in self.levels.items() if r.region is not None}
-
-
-def _with_density(result: LevelResult, calibration: Calibration) -> LevelResult:
-    code = "trabecular_bmd_mg_cm3"
-    measured: Measurement | Missing
-    if isinstance(result.budget, UncertaintyBudget):
-        density = density_budget(result.budget, calibration)
-        measured = (
-            density
-            if isinstance(density, Missing)
-            else density_measurement(result.level, density, calibration)
-        )
-    else:
-        measured = Missing(code, result.budget.reason)
-    return replace(result, measurements={**result.measurements, code: measured})
 
 
 def _subregions(path: Path | None, volume: Volume) -> LabelMap | None:

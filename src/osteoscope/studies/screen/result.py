@@ -9,16 +9,16 @@ from typing import Any
 
 from osteoscope.core.config_file import config_as_dict
 from osteoscope.core.flag import Flag
-from osteoscope.core.measurement import Interval, Measurement, Missing
+from osteoscope.core.measurement import Measurement, Missing
 from osteoscope.core.provenance import created_with
 from osteoscope.densitometry.calibration.line import Calibration
 from osteoscope.densitometry.criteria import CRITERIA, Assessment, WithheldAssessment
-from osteoscope.densitometry.uncertainty import UncertaintyBudget
 from osteoscope.io.scan import ScanReading
 from osteoscope.io.series_summary import SeriesSummary
 from osteoscope.reporting.result_schema import SCHEMA_VERSION
 from osteoscope.studies.screen.assess import Conclusion, withheld_levels
 from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.intervals import interval_dict
 from osteoscope.studies.screen.measure import LevelResult
 
 DISCLAIMER = (
@@ -86,18 +86,6 @@ def build_result(screened: Screened, duration_s: float) -> dict[str, Any]:
     if reading.identity is not None:
         result["identity"] = asdict(reading.identity)
     return result
-
-
-def interval_dict(interval: Interval | None) -> dict[str, Any] | None:
-    """An interval as JSON."""
-    if interval is None:
-        return None
-    return {
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "level": interval.level,
-        "covers": list(interval.covers),
-    }
 
 
 def _series(series: SeriesSummary) -> dict[str, Any]:
@@ -183,17 +171,3 @@ def _component(component: Any) -> dict[str, Any]:
         "source": component.source,
         "side": component.side,
     }
-
-
-def density_measurement(
-    level: str, budget: UncertaintyBudget, calibration: Calibration
-) -> Measurement:
-    """The density of a level as a measurement."""
-    return Measurement(
-        "trabecular_bmd_mg_cm3",
-        budget.value,
-        "mg/cm3",
-        f"trabecular median through the {calibration.name} calibration ({calibration.mineral})",
-        level,
-        budget.interval,
-    )

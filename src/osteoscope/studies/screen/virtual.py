@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.errors import QualityError
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.calibration.line import Calibration
+from osteoscope.densitometry.dxa_reference import DEFAULT_REFERENCE, dxa_reference
+from osteoscope.densitometry.virtual_dxa import LEVELS, ArealDensity, VirtualDxa, virtual_dxa
 from osteoscope.studies.screen.assess import NO_CALIBRATION
-from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.intervals import interval_dict
+
+_FEWEST_LEVELS = 2
 
 
 def projected_density(
@@ -18,9 +23,71 @@ def projected_density(
     labels: LabelMap,
     vertebrae: Mapping[str, Vertebra],
     calibration: Calibration | None,
-    config: ScreenConfig,
+    *,
+    withheld: Collection[str],
+    enhanced: bool | None,
+    reference: str | None,
 ) -> dict[str, Any]:
-    """The ``virtual_dxa`` part of ``result.json``."""
+    """The ``virtual_dxa`` part of ``result.json``.
+
+    Args:
+        volume: The canonical scan.
+        labels: Its canonical labels.
+        vertebrae: Every measured vertebra.
+        calibration: From HU to density, or None.
+        withheld: Levels that quality withholds; the longest run of neighbours without them is
+            projected, and a T-score needs all of L1-L4.
+        enhanced: Whether the scan is contrast-enhanced; None where unknown.
+        reference: Name of the young-adult reference; None takes the default.
+
+    Raises:
+        InputError: An unknown reference.
+    """
+    named = dxa_reference(reference or DEFAULT_REFERENCE).name
     if calibration is None:
         return {"withheld": NO_CALIBRATION}
-    return {"withheld": "Virtual DXA is not available in this version."}
+    if enhanced:
+        return {
+            "withheld": "The scan is contrast-enhanced: enhanced vessels and marrow would be "
+            "projected as mineral."
+        }
+    levels = _longest_run([level for level in LEVELS if level in vertebrae], withheld)
+    if len(levels) < _FEWEST_LEVELS:
+        return {"withheld": "Fewer than two neighbours among L1-L4 may be measured."}
+    try:
+        found = virtual_dxa(
+            volume, vertebrae, calibration, levels=levels, reference=named, labels=labels
+        )
+    except QualityError as error:
+        return {"withheld": str(error)}
+    return _as_json(found)
+
+
+def _longest_run(levels: list[str], withheld: Collection[str]) -> tuple[str, ...]:
+    """The longest run of neighbours in L1-L4 that are labelled and not withheld."""
+    best: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
+    for level in LEVELS:
+        run = (*run, level) if level in levels and level not in withheld else ()
+        best = max(best, run, key=len)
+    return best
+
+
+def _as_json(found: VirtualDxa) -> dict[str, Any]:
+    return _areal(found.total) | {
+        "t_score": found.t_score,
+        "t_score_interval": interval_dict(found.t_score_interval),
+        "reference": f"{found.reference.name}: {found.reference.source}",
+        "levels": {level: _areal(density) for level, density in found.levels.items()},
+        "method": f"{found.method}; {found.calibration}",
+        "limits": list(found.limits),
+    }
+
+
+def _areal(density: ArealDensity) -> dict[str, Any]:
+    return {
+        "areal_bmd_g_cm2": density.areal_bmd_g_cm2,
+        "area_cm2": density.area_cm2,
+        "bmc_g": density.bmc_g,
+        "interval": interval_dict(density.interval),
+    }
