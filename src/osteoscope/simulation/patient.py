@@ -40,7 +40,8 @@ class CohortSpec:
     The defaults were tuned until the trabecular attenuation of L1 separates osteoporosis by DXA
     with an AUC near 0.77, inside the 0.74-0.83 of the literature, at a prevalence near 20 %. What
     weakens it is what does in people: cortex and arch that follow trabecular bone loosely,
-    sclerotic facets (doi 10.21129/nerve.2021.7.2.64), osteophytes, a calcified aorta and fat in the marrow.
+    sclerotic facets (doi 10.21129/nerve.2021.7.2.64), osteophytes, a calcified aorta and fat in
+    the marrow.
 
     Args:
         age_range_years: Youngest and oldest.
