@@ -18,12 +18,13 @@ from osteoscope.densitometry.calibration.line import Calibration
 from osteoscope.densitometry.calibration.tissue_samples import internal_tissues
 from osteoscope.densitometry.statistics import region_statistics
 from osteoscope.densitometry.trabecular import trabecular_region
-from osteoscope.densitometry.uncertainty import measurement_budget
 from osteoscope.densitometry.virtual_dxa import METHOD_BIAS, METHOD_CV, virtual_dxa
 from osteoscope.simulation.materials import bone_hu
 from osteoscope.simulation.patient import sample_patient
 from osteoscope.simulation.render import simulate_patient
 from osteoscope.simulation.scan import ScanSpec
+
+from .budgets import body_budget
 
 REAL = (
     Path(__file__).resolve().parents[2]
@@ -55,8 +56,7 @@ def test_the_measurement_interval_holds_the_truth(patients):
     for volume, _, vertebrae, truth in patients:
         for level in LEVELS:
             vertebra = vertebrae[level]
-            region = trabecular_region(vertebra)
-            interval = measurement_budget(volume, vertebra, region, erosion_mm=5).interval
+            interval = body_budget(volume, vertebra).interval
             held.append(interval.low <= truth.levels[level].trabecular_hu <= interval.high)
             assert interval.high - interval.low < 25.0
     assert sum(held) >= len(held) - 3
@@ -95,11 +95,7 @@ def test_virtual_dxa_errs_as_stated(patients):
 def test_internal_calibration_reads_the_simulated_density(patients):
     for volume, labels, vertebrae, truth in patients:
         line = fit_internal(internal_tissues(volume, labels)).calibration
-        budget = line.budget(
-            measurement_budget(
-                volume, vertebrae["L1"], trabecular_region(vertebrae["L1"]), erosion_mm=5
-            )
-        )
+        budget = line.budget(body_budget(volume, vertebrae["L1"]))
         exact = truth.levels["L1"].vbmd_mg_cm3
         assert budget.interval.low <= exact <= budget.interval.high
         assert budget.value == pytest.approx(exact, abs=30.0)
@@ -127,7 +123,7 @@ def test_the_real_l1_reads_100_hu_by_the_median_in_spite_of_its_dense_focus(real
     assert 96.0 <= found.median <= 110.0
     assert found.mean > found.median + 8.0
     assert found.sd > 70.0
-    interval = measurement_budget(volume, vertebra, region, erosion_mm=5).interval
+    interval = body_budget(volume, vertebra).interval
     assert 85.0 < interval.low < 99.0 < interval.high < 115.0
 
 

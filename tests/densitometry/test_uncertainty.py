@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.volume import Acquisition, Volume
+from osteoscope.densitometry.statistics import region_statistics
 from osteoscope.densitometry.trabecular import trabecular_region
 from osteoscope.densitometry.uncertainty import (
     Component,
@@ -21,6 +22,7 @@ from osteoscope.densitometry.uncertainty import (
     measurement_budget,
 )
 
+from .budgets import body_budget
 from .solids import solid_vertebra
 
 TRUTH_HU = 120.0
@@ -41,12 +43,11 @@ def _scan(vertebra, rng, noise_hu, blur_voxels):
 @pytest.mark.parametrize("blur_voxels", [0.0, 1.0])
 def test_the_measurement_interval_holds_the_truth_in_about_95_of_100_noisy_scans(blur_voxels):
     vertebra = solid_vertebra("cylinder", (2.0, 1.5, 1.5), rotation_deg=(6, 4, 0))
-    region = trabecular_region(vertebra)
     rng = np.random.default_rng(5)
     held, widths = 0, []
     for _ in range(60):
         volume = _scan(vertebra, rng, 45.0, blur_voxels)
-        interval = measurement_budget(volume, vertebra, region, erosion_mm=5).interval
+        interval = body_budget(volume, vertebra).interval
         held += interval.low <= TRUTH_HU <= interval.high
         widths.append(interval.high - interval.low)
     # 57 expected; fewer than 53 has a probability below 0.03 where coverage is 95 %.
@@ -58,8 +59,9 @@ def test_correlated_noise_leaves_fewer_independent_samples():
     vertebra = solid_vertebra("ball", (1.5, 1.5, 1.5))
     region = trabecular_region(vertebra)
     rng = np.random.default_rng(1)
-    white = independent_samples(_scan(vertebra, rng, 30.0, 0.0), region)
-    blurred = independent_samples(_scan(vertebra, rng, 30.0, 1.0), region)
+    sharp, smooth = (_scan(vertebra, rng, 30.0, blur) for blur in (0.0, 1.0))
+    white = independent_samples(sharp, region, region_statistics(sharp, region))
+    blurred = independent_samples(smooth, region, region_statistics(smooth, region))
     voxels = float(region.weights.sum())
     assert white == pytest.approx(voxels, rel=0.35)
     # A Gaussian of SD 1 voxel on white noise correlates over (2 sqrt(pi))^3 = 44.5 voxels.
@@ -70,11 +72,12 @@ def test_the_interval_names_what_it_covers():
     vertebra = solid_vertebra("ball", (2.0, 2.0, 2.0))
     volume = _scan(vertebra, np.random.default_rng(2), 20.0, 0.5)
     region = trabecular_region(vertebra)
-    measured = measurement_budget(volume, vertebra, region, erosion_mm=5)
-    assert measured.interval.covers == ("noise", "region")
-    assert measurement_budget(volume, vertebra, region).interval.covers == ("noise",)
+    measured = body_budget(volume, vertebra)
+    assert measured.interval.covers == ("noise", "rounding", "region")
+    alone = measurement_budget(volume, region, region_statistics(volume, region))
+    assert alone.interval.covers == ("noise", "rounding")
     assessed = assessment_budget(measured, STATED)
-    assert assessed.interval.covers == ("noise", "region", "kernel", "scanner")
+    assert assessed.interval.covers == ("noise", "rounding", "region", "kernel", "scanner")
     assert assessed.total > measured.total
 
 

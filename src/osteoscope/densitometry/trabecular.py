@@ -80,6 +80,32 @@ def eroded_bodies(vertebra: Vertebra, erosions_mm: Sequence[float]) -> tuple[Reg
     return tuple(_eroded(vertebra, field, erosion_mm) for erosion_mm in erosions_mm)
 
 
+def eroded_body_with_neighbours(
+    vertebra: Vertebra, erosion_mm: float, step_mm: float
+) -> tuple[Region, tuple[Region, ...]]:
+    """The eroded body, and the same a step less and a step more eroded, from one depth field.
+
+    Args:
+        vertebra: Masks on the scan's canonical voxels.
+        erosion_mm: Depth, 0 to 15 mm.
+        step_mm: How far the surface may lie elsewhere, mm, positive.
+
+    Returns:
+        The region and its neighbours; one of which nothing is left is not among them.
+
+    Raises:
+        InputError: A depth outside 0 to 15 mm.
+        QualityError: No body, or nothing is left of it at ``erosion_mm``.
+    """
+    _check_erosion(erosion_mm)
+    field = depth_field(_body(vertebra), vertebra.grid)
+    region = _eroded(vertebra, field, erosion_mm)
+    depths = (max(0.0, erosion_mm - step_mm), erosion_mm + step_mm)
+    deepest = float(field.depth_mm.max())
+    near = tuple(_eroded(vertebra, field, depth) for depth in depths if depth < deepest)
+    return region, near
+
+
 def _eroded_body(vertebra: Vertebra, erosion_mm: float) -> Region:
     return eroded_bodies(vertebra, (erosion_mm,))[0]
 

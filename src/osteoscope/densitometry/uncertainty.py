@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from osteoscope.anatomy.vertebra import Vertebra
-from osteoscope.core.errors import InputError, QualityError
+from osteoscope.core.errors import InputError
 from osteoscope.core.measurement import Interval
 from osteoscope.core.volume import Acquisition, Volume
 from osteoscope.densitometry.region import Region
-from osteoscope.densitometry.statistics import RegionStatistics, region_statistics, region_values
-from osteoscope.densitometry.trabecular import eroded_bodies
+from osteoscope.densitometry.statistics import RegionStatistics, region_values, weighted_quantiles
 
 _Z95 = 1.959963984540054
 REGION_STEP_MM = 1.0
@@ -42,7 +40,8 @@ class Component:
     """One source of error.
 
     Args:
-        name: ``noise``, ``region``, ``kernel``, ``phase``, ``scanner``, ``contrast``, ``kvp``.
+        name: ``noise``, ``rounding``, ``region``, ``kernel``, ``phase``, ``scanner``,
+            ``contrast``, ``kvp``.
         standard_uncertainty: One standard deviation, in ``unit``, not negative.
         unit: Unit of the value.
         source: Where the number comes from.
@@ -107,7 +106,10 @@ class UncertaintyBudget:
 
 
 def measurement_budget(
-    volume: Volume, vertebra: Vertebra, region: Region, *, erosion_mm: float | None = None
+    volume: Volume,
+    region: Region,
+    statistics: RegionStatistics,
+    neighbours: Sequence[Region] = (),
 ) -> UncertaintyBudget:
     """How far this scan's median may lie from the trabecular bone's own in this scan.
 
@@ -116,39 +118,38 @@ def measurement_budget(
 
     - *noise*: the standard error of a median, 1.2533 s / sqrt(n), with s the robust SD and n the
       region's volume divided by the correlation volume that the region itself shows.
-    - *region*: the largest change of the median when the body is eroded 1 mm less or more,
-      taken as the half-width of a rectangular distribution.
+    - *rounding*: scans hold whole HU, so a median does: 1 / sqrt(12) HU.
+    - *region*: the largest change of the median from the region to its neighbours (the body
+      eroded 1 mm less and more), taken as the half-width of a rectangular distribution.
 
     Args:
         volume: The scan in canonical orientation, HU.
-        vertebra: The vertebra that the region was drawn in.
         region: The region of the median.
-        erosion_mm: Depth of an eroded body; None for the other methods, which leave *region* out.
+        statistics: Of that region.
+        neighbours: What the region would be with its surface elsewhere, see
+            :func:`~osteoscope.densitometry.trabecular.eroded_body_with_neighbours`; none leaves
+            *region* out.
 
     Raises:
-        QualityError: The region is empty.
-        InputError: The erosion is outside 0 to 15 mm.
+        QualityError: A neighbour is empty.
     """
-    statistics = region_statistics(volume, region)
     noise = Component(
         "noise",
-        1.2533 * _spread(statistics) / math.sqrt(independent_samples(volume, region)),
+        1.2533 * _spread(statistics) / math.sqrt(independent_samples(volume, region, statistics)),
         statistics.unit,
         "standard error of the median, correlation measured in the region",
     )
-    if erosion_mm is None:
-        return UncertaintyBudget(statistics.median, statistics.unit, (noise,))
-    shifts = [
-        abs(region_statistics(volume, other).median - statistics.median)
-        for other in _neighbours(vertebra, erosion_mm)
-    ]
+    rounding = Component("rounding", 1.0 / math.sqrt(12.0), statistics.unit, "scans hold whole HU")
+    if not neighbours:
+        return UncertaintyBudget(statistics.median, statistics.unit, (noise, rounding))
+    shifts = [abs(_median(volume, other) - statistics.median) for other in neighbours]
     definition = Component(
         "region",
         max(shifts) / math.sqrt(3.0),
         statistics.unit,
         f"median with the body eroded {REGION_STEP_MM:g} mm less and more",
     )
-    return UncertaintyBudget(statistics.median, statistics.unit, (noise, definition))
+    return UncertaintyBudget(statistics.median, statistics.unit, (noise, rounding, definition))
 
 
 def assessment_budget(
@@ -222,7 +223,7 @@ def averaged(budgets: Sequence[UncertaintyBudget]) -> UncertaintyBudget:
     return UncertaintyBudget(mean, budgets[0].unit, tuple(components))
 
 
-def independent_samples(volume: Volume, region: Region) -> float:
+def independent_samples(volume: Volume, region: Region, statistics: RegionStatistics) -> float:
     """How many independent values the region holds, at least 1.
 
     The region's volume over the product, axis by axis, of the correlation length
@@ -230,13 +231,11 @@ def independent_samples(volume: Volume, region: Region) -> float:
     SD, so that one focus does not rule) at lag k, summed to its first value below zero, within
     6 mm. The structure of the bone counts as correlation too, which widens the interval.
     """
-    values, _ = region_values(volume, region)
-    statistics = region_statistics(volume, region)
     limit = _WINSOR_SDS * _spread(statistics)
     cut = volume.array[region.box].astype(np.float32) - np.float32(statistics.median)
     residual = np.clip(cut, -limit, limit)
     inside = region.weights > 0.5
-    if not inside.any() or limit == 0 or not len(values):
+    if not inside.any() or limit == 0:
         return max(1.0, statistics.n_effective)
     residual = np.where(inside, residual - residual[inside].mean(), 0.0)
     correlation_mm3 = 1.0
@@ -264,15 +263,9 @@ def _correlation_length(
     return spacing_mm * total
 
 
-def _neighbours(vertebra: Vertebra, erosion_mm: float) -> list[Region]:
-    """The body eroded a step less and, where anything is left, a step more."""
-    regions = list(eroded_bodies(vertebra, (max(0.0, erosion_mm - REGION_STEP_MM),)))
-    try:
-        regions += eroded_bodies(vertebra, (erosion_mm + REGION_STEP_MM,))
-    except QualityError:
-        # Nothing is left a step deeper: the shallower side alone tells the change.
-        return regions
-    return regions
+def _median(volume: Volume, region: Region) -> float:
+    values, weights = region_values(volume, region)
+    return weighted_quantiles(values, weights, (0.5,))[0]
 
 
 def _spread(statistics: RegionStatistics) -> float:

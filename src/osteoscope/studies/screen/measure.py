@@ -15,8 +15,17 @@ from osteoscope.densitometry.statistics import (
     RegionStatistics,
     region_statistics,
 )
-from osteoscope.densitometry.trabecular import REGION_METHODS, trabecular_region
-from osteoscope.densitometry.uncertainty import UncertaintyBudget, measurement_budget
+from osteoscope.densitometry.trabecular import (
+    DEFAULT_METHOD,
+    REGION_METHODS,
+    eroded_body_with_neighbours,
+    trabecular_region,
+)
+from osteoscope.densitometry.uncertainty import (
+    REGION_STEP_MM,
+    UncertaintyBudget,
+    measurement_budget,
+)
 from osteoscope.studies.screen.config import ScreenConfig
 
 MEDIAN_CODE = "trabecular_median_hu"
@@ -53,10 +62,9 @@ def measure_level(
     region: Region | None = None
     budget: UncertaintyBudget | Missing
     try:
-        region = trabecular_region(vertebra, config.method, erosion_mm=config.erosion_mm)
+        region, neighbours = _region(vertebra, config)
         statistics = region_statistics(volume, region)
-        erosion = config.erosion_mm if config.method == "eroded-body" else None
-        budget = measurement_budget(volume, vertebra, region, erosion_mm=erosion)
+        budget = measurement_budget(volume, region, statistics, neighbours)
         measurements |= _trabecular(statistics, budget)
     except QualityError as error:
         budget = Missing(MEDIAN_CODE, str(error))
@@ -66,6 +74,13 @@ def measure_level(
             measurements |= _alternative(volume, vertebra, method)
     measurements |= _heights(vertebra)
     return LevelResult(level, region, budget, measurements)
+
+
+def _region(vertebra: Vertebra, config: ScreenConfig) -> tuple[Region, tuple[Region, ...]]:
+    """The assessed region, and where its surface might lie instead."""
+    if config.method == DEFAULT_METHOD:
+        return eroded_body_with_neighbours(vertebra, config.erosion_mm, REGION_STEP_MM)
+    return trabecular_region(vertebra, config.method), ()
 
 
 def _trabecular(
