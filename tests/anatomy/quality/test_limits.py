@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
+from osteoscope.anatomy.quality import limits
+from osteoscope.anatomy.quality.codes import FLAG_CODES
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.core.errors import InputError
 
@@ -41,3 +45,14 @@ def test_pairs_must_rise(low: str, high: str) -> None:
 def test_an_unknown_limit_is_an_error() -> None:
     with pytest.raises(TypeError, match="nonsense"):
         QualityLimits(nonsense=1.0)  # type: ignore[call-arg]
+
+
+def test_every_code_in_the_source_is_explained_and_every_explained_code_is_raised() -> None:
+    folder = Path(limits.__file__).parent
+    text = "".join(p.read_text() for p in folder.glob("*.py") if p.name != "codes.py")
+    named = set(re.findall(r'"([a-z]+(?:_[a-z0-9]+)*)"', text))
+    assert set(FLAG_CODES) <= named
+    raised = set(re.findall(r'Flag\(\s*"([a-z0-9_]+)"', text))
+    raised |= set(re.findall(r'_flag\(\s*"([a-z0-9_]+)"', text))
+    assert len(raised) > 15
+    assert raised <= set(FLAG_CODES)

@@ -136,7 +136,7 @@ def test_a_body_replaced_as_a_whole_shows_against_its_neighbours(spine: Drawn) -
     values[vertebra.box][vertebra.body] += 400
     flags = level_flags(spine.with_values(values).volume, spine.vertebrae, LEVELS)
     assert [(f.code, f.level, f.effect) for f in flags] == [("dense_focus", "L2", "withhold")]
-    assert flags[0].evidence["neighbours_median_hu"] == pytest.approx(BONE_HU, abs=8)
+    assert flags[0].evidence["others_median_hu"] == pytest.approx(BONE_HU, abs=8)
 
 
 def test_examining_levels_together_or_alone_agrees(spine: Drawn) -> None:

@@ -11,7 +11,7 @@ from osteoscope.anatomy.quality.surroundings import bounding_box
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.flag import Flag
 
-_COARSE_MM = 2.0
+_COARSE_MM = 3.0
 """Components are counted at this spacing: what matters is centimetres large."""
 _BRIDGE_MM = 5.0
 """Erosion that breaks the bridges (touching facets, pedicles) between two bodies."""

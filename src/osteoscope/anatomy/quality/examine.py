@@ -17,7 +17,7 @@ from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.metal import metal_clusters, metal_flags
 from osteoscope.anatomy.quality.noise import measure_noise_hu, noise_flags
 from osteoscope.anatomy.quality.plausibility import plausibility_flags
-from osteoscope.anatomy.quality.region import interior_flags, metal_near_flags
+from osteoscope.anatomy.quality.region import cement_flags, interior_flags, metal_near_flags
 from osteoscope.anatomy.quality.scan import acquisition_flags
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.flag import Flag
@@ -25,8 +25,8 @@ from osteoscope.core.label_schemes import VERTEBRAE
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.volume import Volume
 
-_NEIGHBOURS = 2
-"""Levels above and below whose medians a vertebra's is compared with."""
+_FEWEST_OTHERS = 3
+"""So many other levels must be measured before one is held against them."""
 
 
 def examine_scan(
@@ -78,7 +78,8 @@ def level_flags(
     """The flags of what lies inside each wanted level; arguments as in :func:`examine_scan`.
 
     The same as :func:`osteoscope.anatomy.quality.region.region_flags` for each of them, with the
-    neighbours' medians filled in and each body cut out once.
+    other levels' median filled in (those with metal or cement left out) and each body cut out
+    once.
     """
     given = weights or {}
     interiors = {
@@ -86,17 +87,20 @@ def level_flags(
         for level in wanted
         if level in vertebrae
     }
-    medians = {
-        level: None if interior is None else interior.median_hu()
+    metal = {level: metal_near_flags(volume, vertebrae[level], limits) for level in interiors}
+    clean = {
+        level: interior
         for level, interior in interiors.items()
+        if interior is not None and not any(flag.effect == "withhold" for flag in metal[level])
     }
+    cemented = {level for level, interior in clean.items() if cement_flags(interior, limits)}
+    medians = {k: v.median_hu() for k, v in clean.items() if k not in cemented}
     flags: list[Flag] = []
-    for level, interior in interiors.items():
-        metal = metal_near_flags(volume, vertebrae[level], limits)
-        flags += metal
-        if interior is not None and all(flag.effect != "withhold" for flag in metal):
-            near = _neighbours_hu(level, medians)
-            flags += interior_flags(interior, limits, noise_hu=noise_hu, neighbours_hu=near)
+    for level in interiors:
+        flags += metal[level]
+        if level in clean:
+            near = _others_hu(level, medians)
+            flags += interior_flags(clean[level], limits, noise_hu=noise_hu, others_hu=near)
     return flags
 
 
@@ -130,15 +134,10 @@ def scan_flags(
     ]
 
 
-def _neighbours_hu(level: str, medians: Mapping[str, float | None]) -> float | None:
-    """Median of the neighbours' medians; None below two of them."""
-    place = VERTEBRAE.index(level)
-    near = [
-        value
-        for other, value in medians.items()
-        if value is not None and 0 < abs(VERTEBRAE.index(other) - place) <= _NEIGHBOURS
-    ]
-    return float(np.median(near)) if len(near) >= 2 else None
+def _others_hu(level: str, medians: Mapping[str, float | None]) -> float | None:
+    """Median of the other levels' medians; None below three of them."""
+    others = [value for name, value in medians.items() if value is not None and name != level]
+    return float(np.median(others)) if len(others) >= _FEWEST_OTHERS else None
 
 
 def _place(flag: Flag) -> int:

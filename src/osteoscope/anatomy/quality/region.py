@@ -34,7 +34,7 @@ def region_flags(
     limits: QualityLimits = DEFAULT_LIMITS,
     *,
     noise_hu: float | None = None,
-    neighbours_hu: float | None = None,
+    others_hu: float | None = None,
 ) -> list[Flag]:
     """Flags of one vertebra's inside.
 
@@ -49,7 +49,7 @@ def region_flags(
             body (or the mask) deeper than 5 mm stands for it.
         limits: Thresholds.
         noise_hu: SD of the scan's noise, taken out of the region's spread where known.
-        neighbours_hu: Median of the neighbouring levels' regions; a body that is dense or
+        others_hu: Median of the other levels' regions; a body that is dense or
             destroyed as a whole shows only against them.
 
     Raises:
@@ -62,7 +62,7 @@ def region_flags(
     if any(flag.effect == "withhold" for flag in metal):
         # Streaks and the implant itself make every other finding here meaningless.
         return metal
-    return metal + interior_flags(interior, limits, noise_hu=noise_hu, neighbours_hu=neighbours_hu)
+    return metal + interior_flags(interior, limits, noise_hu=noise_hu, others_hu=others_hu)
 
 
 def interior_flags(
@@ -70,14 +70,14 @@ def interior_flags(
     limits: QualityLimits = DEFAULT_LIMITS,
     *,
     noise_hu: float | None = None,
-    neighbours_hu: float | None = None,
+    others_hu: float | None = None,
 ) -> list[Flag]:
     """All of :func:`region_flags` but metal, for a body that is already cut out."""
-    cement = _cement(interior, limits)
+    cement = cement_flags(interior, limits)
     if cement or not interior.measurable:
         return cement
     flags = _foci(interior, limits)
-    flags += _whole_body(interior, neighbours_hu, limits) if not flags else []
+    flags += _whole_body(interior, others_hu, limits) if not flags else []
     return [*flags, *_heterogeneous(interior, noise_hu, limits)]
 
 
@@ -137,7 +137,8 @@ def metal_near_flags(
     ]
 
 
-def _cement(interior: Interior, limits: QualityLimits) -> list[Flag]:
+def cement_flags(interior: Interior, limits: QualityLimits = DEFAULT_LIMITS) -> list[Flag]:
+    """``cement``: a large very dense cluster behind cortex and endplates; it withholds."""
     dense = (interior.values_hu > limits.cement_hu) & (interior.depth_mm > _CEMENT_DEPTH_MM)
     components, count = ndimage.label(dense)
     if count == 0:
@@ -202,14 +203,12 @@ def _focus_flag(interior: Interior, focus: Focus, limits: QualityLimits) -> Flag
     )
 
 
-def _whole_body(
-    interior: Interior, neighbours_hu: float | None, limits: QualityLimits
-) -> list[Flag]:
-    """A body replaced as a whole has no focus: its median stands apart from its neighbours'."""
-    if neighbours_hu is None:
+def _whole_body(interior: Interior, others_hu: float | None, limits: QualityLimits) -> list[Flag]:
+    """A body replaced as a whole has no focus: its median stands apart from the others'."""
+    if others_hu is None:
         return []
     median, spread = robust_centre_and_sd(interior.values_hu, interior.weights)
-    difference = median - neighbours_hu
+    difference = median - others_hu
     # Twice the focal limit: neighbours differ by some 10-30 HU in health.
     if -2 * limits.lytic_focus_hu < difference < 2 * limits.dense_focus_hu:
         return []
@@ -217,14 +216,14 @@ def _whole_body(
     return [
         Flag(
             "dense_focus" if difference > 0 else "lytic_focus",
-            f"{level} as a whole reads {median:.0f} HU against {neighbours_hu:.0f} HU in its "
+            f"{level} as a whole reads {median:.0f} HU against {others_hu:.0f} HU in the "
             "neighbours: the body may be replaced, its median is not bone density alone.",
             "serious",
             "withhold",
             level,
             {
                 "region_median_hu": round(median, 1),
-                "neighbours_median_hu": round(neighbours_hu, 1),
+                "others_median_hu": round(others_hu, 1),
                 "region_robust_sd_hu": round(spread, 1),
             },
         )
