@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from osteoscope.core.label_schemes import label_scheme
 from osteoscope.simulation.canvas import Box, Canvas
@@ -31,7 +32,8 @@ from osteoscope.simulation.vertebra_shape import (
 )
 
 TEXTURE_SHARE = 0.08
-TEXTURE_MM = 1.0
+TEXTURE_BAND_MM = (1.2, 3.0)
+"""Standard deviations of the two blurs whose difference is the trabecular texture."""
 PELVIS_MG_CM3 = 110.0
 PELVIS_SHELL_MM = 1.6
 
@@ -69,13 +71,17 @@ def paint_disc(canvas: Canvas, frame: VertebraFrame, values: TissueValues) -> No
 
 
 def _texture(shape: tuple[int, ...], canvas: Canvas, seed: Sequence[int]) -> Field:
-    """Zero-mean correlated noise of unit spread: trabecular bone is not uniform."""
-    from scipy.ndimage import gaussian_filter
+    """Correlated noise of unit spread: trabecular bone is not uniform.
 
+    It is band limited, so that every region a centimetre across has the mean that the truth says.
+    """
     noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-    sigma = [TEXTURE_MM / canvas.slice_mm, *([TEXTURE_MM / canvas.in_plane_mm] * 2)]
-    noise = gaussian_filter(noise, sigma, mode="wrap", truncate=2.5)
-    return np.asarray(noise / max(float(noise.std()), 1e-6), dtype=np.float32)
+    voxel = np.array([canvas.slice_mm, canvas.in_plane_mm, canvas.in_plane_mm])
+    fine, broad = (
+        gaussian_filter(noise, mm / voxel, mode="wrap", truncate=2.5) for mm in TEXTURE_BAND_MM
+    )
+    texture = fine - broad
+    return np.asarray(texture / max(float(texture.std()), 1e-6), dtype=np.float32)
 
 
 def paint_vertebra(
