@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from osteoscope.apps.cli.main import main
-from tests.apps.bad_input import dicom
+from tests.apps.bad_input import archives, dicom, images
 from tests.apps.bad_input.case import NAME, NUMBER, Case
 
-CASES: dict[str, Case] = {**dicom.CASES}
+CASES: dict[str, Case] = {**dicom.CASES, **archives.CASES, **images.CASES}
 _LONGEST_SENTENCE = 400
 
 
@@ -37,7 +37,7 @@ def assert_one_sentence(shown: str, words: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_one_sentence_and_nothing_written(
-    name: str, tmp_path: Path, temporary: Path, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, temporary: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     case = CASES[name]
     folder = tmp_path / "in"
@@ -48,7 +48,7 @@ def test_one_sentence_and_nothing_written(
     results.mkdir()
     out = [] if "--out" in words else ["--out", str(results / "out")]
     assert main(["screen", *words, *out, "--quiet"]) == case.code
-    shown = capsys.readouterr()
+    shown = capfd.readouterr()
     assert shown.out == ""
     assert_one_sentence(shown.err, case.words)
     assert list(results.iterdir()) == []

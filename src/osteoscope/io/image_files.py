@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,13 +17,26 @@ from osteoscope.core.errors import GeometryError, InputError
 from osteoscope.core.grid import Grid
 from osteoscope.core.volume import Volume
 from osteoscope.io.gzip_writing import gzip_file
+from osteoscope.io.image_data_files import stored_voxels
+from osteoscope.io.metaimage_header import check_metaimage_header
 from osteoscope.io.nifti_header import check_nifti_orientation, nifti_storage
 from osteoscope.io.nifti_voxels import read_nifti_voxels
-from osteoscope.io.quiet import quiet_readers
+from osteoscope.io.quiet import quiet_native, quiet_readers
 from osteoscope.io.simple_itk import sitk
 
 IMAGE_SUFFIXES: tuple[str, ...] = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 """File names that are read as one image."""
+
+_NIFTI_SUFFIXES = (".nii.gz", ".nii")
+_READERS = (
+    *((suffix, "NiftiImageIO") for suffix in _NIFTI_SUFFIXES),
+    (".nrrd", "NrrdImageIO"), (".nhdr", "NrrdImageIO"),
+    (".mha", "MetaImageIO"), (".mhd", "MetaImageIO"),
+)  # fmt: skip
+_CUT = (
+    "The image file's pixel data cannot be read: it is truncated or damaged; copy or export it "
+    "again."
+)
 
 MAX_IMAGE_BYTES = 4 * 1024**3
 """Largest array that is read, bytes: 512 x 512 x 8,000 voxels of 16 bits."""
@@ -78,32 +92,39 @@ def read_image(path: Path) -> ImageFile:
         GeometryError: Sheared, without orientation, or with two orientations that disagree.
     """
     with quiet_readers():
+        nifti = path.name.lower().endswith(_NIFTI_SUFFIXES)
+        most_bytes = math.inf if nifti else stored_voxels(path).most_bytes
         reader = _open(path)
         header = _header(reader)
         size = _size_3d(reader)
-        if "qform_code" in header:
+        if nifti:
             storage = nifti_storage(path)
             check_nifti_orientation(header, storage.qfac, size)
             grid = _grid(reader)
             return ImageFile(read_nifti_voxels(path, storage, grid.shape), grid, header)
+        if _n_bytes(reader) > most_bytes:
+            raise InputError(_CUT)
         # A trailing axis of length one is collapsed while it is read.
         reader.SetExtractSize([*size, *([0] * (reader.GetDimension() - 3))])
         try:
-            image = reader.Execute()
+            with quiet_native():
+                image = reader.Execute()
         except RuntimeError:
-            raise InputError(
-                "The image file's pixel data cannot be read: it is truncated or damaged; "
-                "copy or export it again."
-            ) from None
+            raise InputError(_CUT) from None
     return ImageFile(np.asarray(_OwnedBuffer(image)), _grid(image), header)
 
 
 def _open(path: Path) -> Any:
     """A reader that has read the header."""
+    if path.name.lower().endswith((".mha", ".mhd")):
+        check_metaimage_header(path)
     reader = sitk.ImageFileReader()
+    # Left to choose by content, it would read DICOM under an image's name, unchecked.
+    reader.SetImageIO(next(io for suffix, io in _READERS if path.name.lower().endswith(suffix)))
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
+        with quiet_native():
+            reader.ReadImageInformation()
     except RuntimeError as error:
         if "orthonormal" in str(error):
             raise GeometryError(
@@ -139,8 +160,7 @@ def _size_3d(reader: Any) -> tuple[int, int, int]:
             f"The image has {reader.GetNumberOfComponents()} values a voxel (colour or vectors); "
             "CT needs one value a voxel."
         )
-    item = int(sitk.GetArrayViewFromImage(sitk.Image([1, 1], reader.GetPixelID())).itemsize)
-    n_bytes = int(np.prod(size[:3], dtype=np.int64)) * item
+    n_bytes = _n_bytes(reader)
     if n_bytes > MAX_IMAGE_BYTES:
         raise InputError(
             f"The image needs {n_bytes / 1024**3:.1f} GiB and at most "
@@ -149,6 +169,12 @@ def _size_3d(reader: Any) -> tuple[int, int, int]:
     if min(size[:3]) < 1:
         raise InputError("The image holds no voxels.")
     return size[0], size[1], size[2]
+
+
+def _n_bytes(reader: Any) -> int:
+    """Size of the array that the header claims."""
+    item = int(sitk.GetArrayViewFromImage(sitk.Image([1, 1], reader.GetPixelID())).itemsize)
+    return math.prod(int(n) for n in reader.GetSize()) * item
 
 
 def _grid(image: Any) -> Grid:

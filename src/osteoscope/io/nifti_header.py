@@ -24,6 +24,10 @@ _TYPES: Mapping[int, str] = {
 """NIfTI data type codes of one real number a voxel."""
 
 
+_FARTHEST_VOXEL = 2**31
+"""Extensions between header and voxels are at most this long."""
+
+
 @dataclass(frozen=True)
 class NiftiStorage:
     """Where and how the voxels lie in the file (NIfTI-1 and NIfTI-2 standards).
@@ -72,6 +76,8 @@ def nifti_storage(path: Path) -> NiftiStorage:
             f"The NIfTI data type {code} is not one real number a voxel; convert the scan to "
             "16-bit integers."
         )
+    if not np.isfinite(start) or not 348 <= start < _FARTHEST_VOXEL:
+        raise InputError("The NIfTI header is damaged: it places its voxels nowhere in the file.")
     if not np.isfinite(slope) or slope == 0:
         slope, intercept = 1.0, 0.0
     return NiftiStorage(
@@ -98,7 +104,8 @@ def check_nifti_orientation(
         size: (x, y, z) voxels.
 
     Raises:
-        GeometryError: No orientation is stated, or sform and qform differ by over 0.1 mm.
+        GeometryError: No orientation is stated, or sform and qform, or sform and spacing, differ
+            by over 0.1 mm.
     """
     has_q, has_s = int(header["qform_code"]) > 0, int(header["sform_code"]) > 0
     if not has_q and not has_s:
@@ -106,6 +113,8 @@ def check_nifti_orientation(
             "The NIfTI file states no orientation (sform and qform codes are 0), so left, right, "
             "up and down are unknown; convert the scan again with a tool that writes them."
         )
+    if has_s:
+        _check_spacing(header, size)
     if not (has_q and has_s):
         return
     corners = np.array([[i, j, k, 1.0] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
@@ -115,6 +124,18 @@ def check_nifti_orientation(
         raise GeometryError(
             f"The NIfTI file's sform and qform place the image up to {apart:.1f} mm apart; "
             "convert the scan again or make the two agree."
+        )
+
+
+def _check_spacing(header: Mapping[str, str], size: tuple[int, int, int]) -> None:
+    """ITK takes its spacing from pixdim and only the directions from the sform."""
+    stated = np.array([float(header[f"pixdim[{n}]"]) for n in (1, 2, 3)])
+    spacing = np.linalg.norm(_sform(header)[:, :3], axis=0)
+    apart = float(np.max(np.abs(spacing - stated) * np.array(size)))
+    if not apart <= _AGREE_MM:
+        raise GeometryError(
+            f"The NIfTI file's spacing (pixdim) and its affine (sform) differ by {apart:.3g} mm "
+            "over the image; convert the scan again or make the two agree."
         )
 
 

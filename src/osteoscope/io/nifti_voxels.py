@@ -18,6 +18,8 @@ from osteoscope.core.errors import InputError
 from osteoscope.io.nifti_header import NiftiStorage
 
 _CHUNK = 256 * 1024
+_MOST_EXCESS = 64 * 1024**2
+"""Header and trailing bytes; far beyond, the file is a gzip bomb and no longer inflated."""
 
 
 def read_nifti_voxels(
@@ -35,7 +37,7 @@ def read_nifti_voxels(
     """
     array = np.empty(shape, dtype=storage.kind)
     target = array.reshape(-1).view(np.uint8)
-    filled = -storage.offset
+    filled, excess = -storage.offset, 0
     try:
         for chunk in _chunks(path, storage.zipped):
             piece = np.frombuffer(chunk, np.uint8)
@@ -44,6 +46,9 @@ def read_nifti_voxels(
             piece = piece[: target.size - filled]
             target[filled : filled + len(piece)] = piece
             filled += len(piece)
+            excess += len(chunk) - len(piece)
+            if excess > _MOST_EXCESS:
+                raise EOFError
     except (OSError, EOFError, zlib.error):
         filled = -1
     if filled != target.size:

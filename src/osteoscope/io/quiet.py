@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -63,3 +65,31 @@ def quiet_readers() -> Iterator[None]:
         yield
     finally:
         _SILENCE.leave()
+
+
+_NATIVE_LOCK = threading.RLock()
+
+
+@contextmanager
+def quiet_native() -> Iterator[None]:
+    """Within it, nothing reaches the process's standard error, from native code above all.
+
+    NIfTI's and MetaImage's libraries print on their own what is wrong with a header. Python
+    threads that write there meanwhile are not heard either, so keep the block short.
+    """
+    with _NATIVE_LOCK:
+        try:
+            if sys.stderr is not None:
+                sys.stderr.flush()
+            kept = os.dup(2)
+        except (OSError, ValueError):  # closed: nothing can be heard
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

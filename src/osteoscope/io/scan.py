@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscope.core.errors import InputError
+from osteoscope.core.errors import GeometryError, InputError
 from osteoscope.core.grid import Grid
 from osteoscope.core.volume import Volume
 from osteoscope.io.acquisition_facts import sidecar_acquisition
@@ -27,6 +27,9 @@ from osteoscope.io.quiet import quiet_readers
 from osteoscope.io.series_summary import Identity, SeriesSummary
 
 __all__ = ["Identity", "ScanReading", "SeriesSummary", "list_series", "read_scan"]
+
+_SPACING_MM = (0.01, 30.0)
+"""From micro-CT to the thickest slices."""
 
 Kind = Literal["dicom", "nifti", "nrrd", "metaimage"]
 
@@ -99,6 +102,7 @@ def read_scan(path: Path, *, series: str | None = None, identify: bool = False) 
                 raise InputError("--series chooses among DICOM series; this scan is one image.")
             return _read_image_scan(image)
         dicom = read_dicom_scan(files, series, identify=identify)
+        _check_voxels(dicom.volume.grid)
         return ScanReading(
             dicom.volume, dicom.chosen, dicom.others, dicom.notes, dicom.identity, "dicom"
         )
@@ -164,6 +168,7 @@ def _has_dicom_mark(path: Path) -> bool:
 
 def _read_image_scan(path: Path) -> ScanReading:
     image = read_image(path)
+    _check_voxels(image.grid)
     notes: list[str] = []
     array = compact(image.array)
     notes += check_hounsfield(array)
@@ -181,6 +186,21 @@ def _read_image_scan(path: Path) -> ScanReading:
         identity=None,
         kind=_kind(path),
     )
+
+
+def _check_voxels(grid: Grid) -> None:
+    """Refuse a grid that no scanner makes: what is measured in mm would be unbounded in voxels."""
+    if min(grid.shape) < 2:
+        raise InputError(
+            f"The image is one slice ({' x '.join(map(str, grid.shape))} voxels); a spine needs "
+            "many: give the whole scan."
+        )
+    smallest, largest = float(grid.spacing_mm.min()), float(grid.spacing_mm.max())
+    if smallest < _SPACING_MM[0] or largest > _SPACING_MM[1]:
+        raise GeometryError(
+            f"Voxels of {smallest:.3g} to {largest:.3g} mm are no CT's (they measure "
+            f"{_SPACING_MM[0]:g} to {_SPACING_MM[1]:g} mm); the unit in the header may be wrong."
+        )
 
 
 def _kind(path: Path) -> Kind:
