@@ -119,3 +119,24 @@ def test_damaged_archives(tmp_path: Path) -> None:
         rng = np.random.default_rng(seed)
         (tmp_path / "broken.zip").write_bytes(damaged(data, rng, len(data)))
         reads_or_says_why(tmp_path / "broken.zip")
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [(b"NDims = 3", b"NDims =93"), (b"NDims = 3", b"NDims = 0"), (b"NDims = 3", b"NDims = x"),
+     (b"Offset = 0 0 0", b"Offset = 0 0 0 0 0 0 0 0 0 0 0 0 0 0"),
+     (b"DimSize = 8 7 6", b"DimSize = 8 7"), (b"NDims = 3\n", b""),
+     (b"ElementSpacing", b"\xb7lementSpacing"), (b"Offset", b"O" * 300)],
+)  # fmt: skip
+def test_metaimage_headers_that_overrun_itks_buffers(
+    tmp_path: Path, field: bytes, other: bytes
+) -> None:
+    """NDims = 93 corrupts the heap of a process that hands the file to ITK."""
+    array = np.random.default_rng(0).integers(-1000, 2000, (6, 7, 8)).astype(np.int16)
+    volume = Volume(array, grid_from_spacing((6, 7, 8), (2, 1, 1)))
+    write_volume(tmp_path / "ct.mha", volume)
+    data = (tmp_path / "ct.mha").read_bytes()
+    assert field in data
+    (tmp_path / "ct.mha").write_bytes(data.replace(field, other, 1))
+    with pytest.raises(OsteoscopeError, match="MetaImage header is truncated or damaged"):
+        read_scan(tmp_path / "ct.mha")
