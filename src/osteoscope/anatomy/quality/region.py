@@ -217,7 +217,7 @@ def _whole_body(interior: Interior, others_hu: float | None, limits: QualityLimi
         Flag(
             "dense_focus" if difference > 0 else "lytic_focus",
             f"{level} as a whole reads {median:.0f} HU against {others_hu:.0f} HU in the "
-            "neighbours: the body may be replaced, its median is not bone density alone.",
+            "other levels: the body may be replaced, its median is not bone density alone.",
             "serious",
             "withhold",
             level,
