@@ -25,8 +25,6 @@ from osteoscope.densitometry.calibration.line import Calibration
 from osteoscope.densitometry.region import Region
 from osteoscope.io.image_files import write_labels
 from osteoscope.io.scan import read_scan
-from osteoscope.reporting.page import write_report
-from osteoscope.reporting.pictures import render_planes
 from osteoscope.reporting.result_schema import validate_result
 from osteoscope.studies.screen.assess import conclude, known_contrast, withheld_levels
 from osteoscope.studies.screen.calibrate import named_calibration
@@ -132,6 +130,10 @@ def screen_scan(
             write_labels(folder / "regions.nii.gz", *_region_labels(labels, regions))
         if report:
             tell("drawing the report")
+            # Matplotlib takes 40 MB and half a second, which a run without pages is spared.
+            from osteoscope.reporting.page import write_report
+            from osteoscope.reporting.pictures import render_planes
+
             pictures = render_planes(volume, labels, found.vertebrae, regions, config.level)
             write_report(folder / "report.html", result, pictures)
         if record is not None:
