@@ -76,7 +76,7 @@ def test_a_series_is_asked_for_by_key_identifier_or_description(tmp_path: Path) 
     study(tmp_path)
     keys = {s.description: s.key for s in list_series(tmp_path)}
     assert list_series(tmp_path)[0].description == "Soft thin"
-    for wanted in (keys["Coronal"], "1.2.3.20240131.6", "corona"):
+    for wanted in (keys["Coronal"], keys["Coronal"].split("-")[0], "1.2.3.20240131.6", "corona"):
         reading = read_scan(tmp_path, series=wanted)
         assert reading.chosen.description == "Coronal"
         assert reading.chosen.reason == "asked for"
@@ -167,6 +167,16 @@ def test_too_few_slices_are_refused(tmp_path: Path) -> None:
         read_scan(tmp_path)
     with pytest.raises(InputError, match="Too few slices: the longest series has 1"):
         read_scan(next(tmp_path.iterdir()))
+
+
+def test_several_studies_and_gaps_between_slices_are_noted(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", small(1, "Old", tags={"StudyInstanceUID": "1.2.3.1"}))
+    assert read_scan(tmp_path).notes == ()
+    gaps = {"StudyInstanceUID": "1.2.3.2", "SliceThickness": 1.0}
+    write_series(tmp_path / "b", small(2, "New", n=20, tags=gaps))
+    reading = read_scan(tmp_path, series="New")
+    assert any("holds 2 studies of the patient" in note for note in reading.notes)
+    assert any("Slices of 1 mm lie every 1.50 mm" in note for note in reading.notes)
 
 
 def test_nothing_to_read_is_refused(tmp_path: Path) -> None:

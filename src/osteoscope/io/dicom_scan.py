@@ -16,21 +16,18 @@ from osteoscope.core.volume import Acquisition, Volume
 from osteoscope.io.acquisition_facts import acquisition_from_lookup
 from osteoscope.io.dicom_frames import Frame
 from osteoscope.io.dicom_geometry import Stack, stack_slices
-from osteoscope.io.dicom_headers import (
-    FileHeader,
-    RawTags,
-    identifying_words,
-    read_file_header,
-    redacted,
-)
+from osteoscope.io.dicom_headers import FileHeader, read_file_header
 from osteoscope.io.dicom_pixels import read_hounsfield
 from osteoscope.io.dicom_series import Series, check_one_patient, group_series
 from osteoscope.io.gantry_tilt import straighten
 from osteoscope.io.hu_values import AIR_HU, check_hounsfield
+from osteoscope.io.raw_tags import RawTags, identifying_words, redacted
 from osteoscope.io.series_choice import Choice, choose_series, summarise
 from osteoscope.io.series_summary import Identity, SeriesSummary
 
 _TILT_AGREES_DEGREES = 1.0
+_GAP = 1.1
+"""Slices whose distance is over this many thicknesses leave gaps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +48,12 @@ def read_dicom_scan(
     headers, ignored = _headers(files)
     choice = choose_series(_grouped(headers), wanted)
     notes = [f"{ignored} file(s) that are not DICOM were ignored."] if ignored else []
+    studies = {header.tags.text("StudyInstanceUID") for header in headers} - {None}
+    if len(studies) > 1:
+        notes.append(
+            f"The folder holds {len(studies)} studies of the patient; the series was chosen among "
+            "all of them."
+        )
     volume, said = _read_series(choice.series)
     chosen = replace(choice.chosen, slice_spacing_mm=float(volume.grid.spacing_mm[0]))
     identity = _identity(choice.series.frames[0].file.path) if identify else None
@@ -112,6 +115,7 @@ def _read_series(series: Series) -> tuple[Volume, list[str]]:
     else:
         grid = stack.grid(array.shape[1], array.shape[2])
     notes += _tilt_notes(stack)
+    notes += _gap_notes(stack)
     acquisition, said = _facts(stack.frames)
     return Volume(array, grid, "HU", acquisition, padding), notes + said
 
@@ -126,6 +130,16 @@ def _tilt_notes(stack: Stack) -> list[str]:
     return [
         f"The header states a gantry tilt of {stated:g} degrees where the positions of the slices "
         f"show {found:.1f}; the positions were believed."
+    ]
+
+
+def _gap_notes(stack: Stack) -> list[str]:
+    thickness = stack.frames[0].thickness_mm
+    if not thickness or stack.step_mm <= _GAP * thickness:
+        return []
+    return [
+        f"Slices of {thickness:g} mm lie every {stack.step_mm:.2f} mm: what is between them was "
+        "not imaged."
     ]
 
 

@@ -85,8 +85,8 @@ def read_scan(path: Path, *, series: str | None = None, identify: bool = False) 
     Args:
         path: A folder (searched through all its levels), one DICOM file, a zip archive, or a
             NIfTI, NRRD or MetaImage file.
-        series: Which DICOM series: a key of :func:`list_series`, a Series Instance UID or a part
-            of one description. None chooses the one that suits best.
+        series: Which DICOM series: a key of :func:`list_series` or its number, a Series Instance
+            UID or a part of one description. None chooses the one that suits best.
         identify: Also return who was scanned.
 
     Returns:

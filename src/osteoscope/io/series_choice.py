@@ -65,7 +65,8 @@ def choose_series(all_series: Sequence[Series], wanted: str | None = None) -> Ch
 
     Args:
         all_series: Every series of the study.
-        wanted: A key, a Series Instance UID, or a part of one description; None to choose.
+        wanted: A key or its number, a Series Instance UID, or a part of one description; None
+            to choose.
 
     Raises:
         InputError: Nothing suits, or nothing (or more than one) is what was wanted.
@@ -110,7 +111,7 @@ def _choice(
 
 def _wanted(all_series: Sequence[Series], wanted: str) -> Series:
     for series in all_series:
-        if wanted == series.key:
+        if wanted in (series.key, series.key.partition("-")[0]):
             return series
     by_uid = [s for s in all_series if s.uid and s.uid == wanted]
     images = [s for s in by_uid if s.role == "image"]
