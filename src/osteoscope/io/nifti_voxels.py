@@ -18,6 +18,7 @@ from osteoscope.core.errors import InputError
 from osteoscope.io.nifti_header import NiftiStorage
 
 _CHUNK = 256 * 1024
+_MOST_INFLATED = 4 * 1024**2
 _MOST_EXCESS = 64 * 1024**2
 """Header and trailing bytes; far beyond, the file is a gzip bomb and no longer inflated."""
 
@@ -74,8 +75,11 @@ def _chunks(path: Path, zipped: bool) -> Iterator[bytes]:
             while chunk:
                 if inflate.eof:
                     inflate = zlib.decompressobj(31)
-                yield inflate.decompress(chunk)
-                chunk = inflate.unused_data.lstrip(b"\0") if inflate.eof else b""
+                # Labels inflate a thousandfold: without a bound one chunk would fill the memory.
+                yield inflate.decompress(chunk, _MOST_INFLATED)
+                chunk = (
+                    inflate.unused_data.lstrip(b"\0") if inflate.eof else inflate.unconsumed_tail
+                )
         if zipped and not inflate.eof:
             raise EOFError
 

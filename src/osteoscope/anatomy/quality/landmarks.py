@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import KDTree
 
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.surroundings import from_head_down, grown_box
@@ -121,12 +121,17 @@ def sacrum_contact(labels: LabelMap, vertebrae: Mapping[str, Vertebra]) -> Sacru
     # Two clouds of points: a distance map of the box between them would cost 100 MB in a fine scan.
     grid = labels.grid.crop(box)
     steps = np.array([part.step for part in strided])
-    ours = lowest.grid.index_to_world_mm(np.argwhere(mask[strided]) * steps)
-    theirs = grid.index_to_world_mm(np.argwhere(sacrum) * steps)
+    ours = lowest.grid.index_to_world_mm(np.argwhere(_surface(mask[strided])) * steps)
+    theirs = grid.index_to_world_mm(np.argwhere(_surface(sacrum)) * steps)
     if not len(ours):
         return SacrumContact(lowest.level, None)
-    nearest, _ = KDTree(theirs).query(ours)
-    return SacrumContact(lowest.level, float(np.min(nearest)))
+    nearest = min(float(np.min(np.sum((theirs - point) ** 2, axis=1))) for point in ours)
+    return SacrumContact(lowest.level, math.sqrt(nearest))
+
+
+def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The voxels of a mask that touch its outside."""
+    return np.asarray(mask & ~ndimage.binary_erosion(mask), dtype=np.bool_)
 
 
 def _coarse(
