@@ -21,11 +21,13 @@ class LabelMap:
         array: (z, y, x) unsigned integers; 0 is background or *not labelled*.
         grid: Where the voxels lie.
         scheme: What each number means.
+        notes: What a reader must know about their making, a sentence each.
     """
 
     array: NDArray[Any]
     grid: Grid
     scheme: LabelScheme
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.shape != self.grid.shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,11 +52,12 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"The table {path.name} does not exist.")
     try:
         if suffix == ".csv":
-            return pd.read_csv(path, dtype={"subject_id": str})
+            # Not as a type: "NA" and "nan" are names here, and would be read as missing.
+            return pd.read_csv(path, converters={"subject_id": lambda cell: cell.strip() or None})
         if suffix == ".xlsx":
             return pd.read_excel(path, dtype={"subject_id": str})
         return pd.read_parquet(path)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"The table {path.name} cannot be read: {reason}.") from None
 
@@ -93,7 +95,10 @@ def _problems(frame: pd.DataFrame, folder: Path) -> list[str]:
     import pandera.pandas as pa
 
     def exists(cell: object) -> bool:
-        return (folder / str(cell)).exists()
+        try:
+            return (folder / str(cell)).exists()
+        except OSError:  # no file system takes such a name
+            return False
 
     path_exists = pa.Check(exists, element_wise=True, error="names a path that does not exist")
     schema = pa.DataFrameSchema(

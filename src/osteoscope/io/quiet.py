@@ -10,8 +10,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from pydicom.config import disable_value_validation
-
 from osteoscope.io.simple_itk import sitk
 
 _LOGGERS = ("pydicom", "pylibjpeg", "openjpeg", "rle", "jpeg_ls")
@@ -23,24 +21,33 @@ class _Silence:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
+        self._pydicom = False
         self._undo = ExitStack()
 
     def enter(self) -> None:
         with self._lock:
             self._users += 1
-            if self._users > 1:
-                return
-            self._undo = ExitStack()
-            self._undo.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore")
-            self._undo.enter_context(disable_value_validation())
-            shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-            sitk.ProcessObject.SetGlobalWarningDisplay(False)
-            self._undo.callback(sitk.ProcessObject.SetGlobalWarningDisplay, shown)
-            for name in _LOGGERS:
-                logger = logging.getLogger(name)
-                self._undo.callback(setattr, logger, "disabled", logger.disabled)
-                logger.disabled = True
+            if self._users == 1:
+                self._undo = ExitStack()
+                self._pydicom = False
+                self._silence_all()
+            # pydicom takes 50 MB: where no DICOM file is read it stays unloaded.
+            if "pydicom" in sys.modules and not self._pydicom:
+                from pydicom.config import disable_value_validation
+
+                self._undo.enter_context(disable_value_validation())
+                self._pydicom = True
+
+    def _silence_all(self) -> None:
+        self._undo.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+        sitk.ProcessObject.SetGlobalWarningDisplay(False)
+        self._undo.callback(sitk.ProcessObject.SetGlobalWarningDisplay, shown)
+        for name in _LOGGERS:
+            logger = logging.getLogger(name)
+            self._undo.callback(setattr, logger, "disabled", logger.disabled)
+            logger.disabled = True
 
     def leave(self) -> None:
         with self._lock:

@@ -20,7 +20,6 @@ from osteoscope.core.grid import Grid
 from osteoscope.core.volume import Volume
 from osteoscope.io.acquisition_facts import sidecar_acquisition
 from osteoscope.io.archive import is_archive, unpacked
-from osteoscope.io.dicom_scan import list_dicom_series, read_dicom_scan
 from osteoscope.io.hu_values import check_hounsfield, compact, padding_plateau
 from osteoscope.io.image_files import image_stem, is_image_file, read_image
 from osteoscope.io.quiet import quiet_readers
@@ -96,12 +95,16 @@ def read_scan(path: Path, *, series: str | None = None, identify: bool = False) 
         InputError: Not readable, not CT, no rescale, truncated, two patients, no such series.
         GeometryError: Slices are missing, doubled or uneven, or the place in space is unknown.
     """
-    with quiet_readers(), _located(path) as (image, files):
+    with _located(path) as (image, files):
         if image is not None:
             if series is not None:
                 raise InputError("--series chooses among DICOM series; this scan is one image.")
-            return _read_image_scan(image)
-        dicom = read_dicom_scan(files, series, identify=identify)
+            with quiet_readers():
+                return _read_image_scan(image)
+        from osteoscope.io.dicom_scan import read_dicom_scan
+
+        with quiet_readers():
+            dicom = read_dicom_scan(files, series, identify=identify)
         _check_voxels(dicom.volume.grid)
         return ScanReading(
             dicom.volume, dicom.chosen, dicom.others, dicom.notes, dicom.identity, "dicom"
@@ -117,10 +120,14 @@ def list_series(path: Path) -> tuple[SeriesSummary, ...]:
     Raises:
         InputError: Nothing can be read.
     """
-    with quiet_readers(), _located(path) as (image, files):
+    with _located(path) as (image, files):
         if image is not None:
-            return (_read_image_scan(image).chosen,)
-        return list_dicom_series(files)
+            with quiet_readers():
+                return (_read_image_scan(image).chosen,)
+        from osteoscope.io.dicom_scan import list_dicom_series
+
+        with quiet_readers():
+            return list_dicom_series(files)
 
 
 @contextmanager

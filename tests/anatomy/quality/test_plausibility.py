@@ -129,3 +129,13 @@ def test_thick_voxels_alone_make_no_sure_fracture(spine: Drawn) -> None:
         (flag,) = fracture_flags(levels, wanted=("L2",))
         effects[spacing] = flag.effect
     assert effects == {1.0: "withhold", 3.0: "warn"}
+
+
+def test_a_first_grade_is_not_claimed_on_five_millimetre_slices(spine: Drawn) -> None:
+    heights = (HEIGHT_MM * 0.78, HEIGHT_MM * 0.9, HEIGHT_MM)
+    levels = with_heights(spine.vertebrae, "L2", *heights)
+    grid = grid_from_spacing(levels["L2"].mask.shape, (5.0, 1.0, 1.0))
+    levels["L2"] = replace(levels["L2"], grid=grid)
+    assert fracture_flags(levels, wanted=("L2",)) == []
+    deep = with_heights(levels, "L2", HEIGHT_MM * 0.5, HEIGHT_MM * 0.75, HEIGHT_MM)
+    assert [f.effect for f in fracture_flags(deep, wanted=("L2",))] == ["withhold"]

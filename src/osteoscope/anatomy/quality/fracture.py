@@ -22,7 +22,7 @@ def fracture_flags(
 
     A loss that exceeds the limit by its own standard error (from the voxel size) withholds the
     level's density: compacted trabeculae and callus read too dense. A smaller excess warns of a
-    possible fracture, so that thick slices alone do not make one.
+    possible fracture; on thick slices it is passed over, so that they alone do not make one.
 
     Args:
         vertebrae: Measured vertebrae by level.
@@ -32,9 +32,15 @@ def fracture_flags(
     flags = []
     for level in vertebrae if wanted is None else wanted:
         loss = height_loss(level, vertebrae)
-        if loss is not None and loss.fraction >= limits.height_loss:
+        if loss is not None and loss.fraction >= _least(loss, limits):
             flags.append(_fracture_flag(level, loss, limits))
     return flags
+
+
+def _least(loss: HeightLoss, limits: QualityLimits) -> float:
+    """The smallest loss worth a flag."""
+    blurred = loss.standard_error > limits.height_loss_error
+    return limits.height_loss + (loss.standard_error if blurred else 0.0)
 
 
 def _fracture_flag(level: str, loss: HeightLoss, limits: QualityLimits) -> Flag:

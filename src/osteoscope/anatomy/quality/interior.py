@@ -32,6 +32,7 @@ class Interior:
             is no body); 0 outside.
         weights: (z, y, x) in [0, 1], the measured region; what lies deeper than 5 mm where none
             was given.
+        own_weights: Whether none was given.
     """
 
     vertebra: Vertebra
@@ -40,6 +41,7 @@ class Interior:
     values_hu: NDArray[np.float32]
     depth_mm: NDArray[np.float32]
     weights: NDArray[np.float32]
+    own_weights: bool
 
     @property
     def measurable(self) -> bool:
@@ -76,10 +78,10 @@ def cut_interior(
     inside = solid[box]
     depth_mm = surface_depth_mm(inside, vertebra.grid.spacing_mm)
     values = canonical_hu(volume).array[vertebra.box][box].astype(np.float32)
-    given = weights is not None and weights.shape == vertebra.mask.shape
-    region = weights[box] if weights is not None and given else depth_mm >= REGION_DEPTH_MM
+    own = weights is None or weights.shape != vertebra.mask.shape
+    region = depth_mm >= REGION_DEPTH_MM if weights is None or own else weights[box]
     return Interior(
-        vertebra, box, vertebra.grid.crop(box), values, depth_mm, region.astype(np.float32)
+        vertebra, box, vertebra.grid.crop(box), values, depth_mm, region.astype(np.float32), own
     )
 
 

@@ -129,6 +129,10 @@ class QualityLimits:
     """Chosen: a loss within two standard errors above the limit (24 % at 1 mm, 30 % at 3 mm) is
     *possible* and warns. The Schmorl node in L1 of the shared 3 mm scan reads as 25 +- 5 %."""
 
+    height_loss_error: float = 0.06
+    """Chosen: where the loss is known less well than this (slices of 4 mm and more) grade 1 is
+    not told from none: it must exceed the limit by its standard error to be raised at all."""
+
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)

@@ -18,7 +18,10 @@ _INNER_MM = 4.0
 """Foci are looked for this deep in the body: the default region's 5 mm and one millimetre more,
 since what lies against the region blurs into it."""
 _THIN_SLICE_MM = 2.0
+_PER_THICKNESS = 0.8
+"""Each millimetre of a slice beyond 2 mm is looked for this much deeper."""
 _SURELY_INSIDE = 0.99
+"""A given region's weight from which a voxel is searched whatever its depth."""
 _CEMENT_DEPTH_MM = 3.0
 """Cement is looked for behind cortex and endplates."""
 _CLIPPED_METAL_HU = 2800.0
@@ -168,10 +171,14 @@ def cement_flags(interior: Interior, limits: QualityLimits = DEFAULT_LIMITS) -> 
 
 
 def _foci(interior: Interior, limits: QualityLimits) -> list[Flag]:
-    search = (interior.depth_mm >= _INNER_MM) | (interior.weights >= 0.5)
-    found = find_foci(
-        interior.values_hu, interior.weights, search, interior.grid.spacing_mm, limits
-    )
+    spacing_mm = interior.grid.spacing_mm
+    # A thick slice through a tilted endplate shows the endplate deeper in the body.
+    inner_mm = _INNER_MM + _PER_THICKNESS * max(0.0, float(spacing_mm[0]) - _THIN_SLICE_MM)
+    search = (interior.depth_mm >= inner_mm) | (interior.weights > _SURELY_INSIDE)
+    # Where weights are only this module's own 5 mm, depth alone decides.
+    if interior.own_weights:
+        search = interior.depth_mm >= inner_mm
+    found = find_foci(interior.values_hu, interior.weights, search, spacing_mm, limits)
     return [_focus_flag(interior, focus, limits) for focus in found]
 
 

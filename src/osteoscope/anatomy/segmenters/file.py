@@ -9,7 +9,7 @@ from osteoscope.anatomy.recognise import recognise_scheme
 from osteoscope.core.label_schemes import label_scheme
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.volume import Volume
-from osteoscope.io.labels import read_labels, resample_labels
+from osteoscope.io.labels import overlap_note, read_labels, resample_labels
 
 
 @dataclass(frozen=True)
@@ -48,4 +48,6 @@ class FileSegmenter:
             scheme = label_scheme(self.scheme)
         else:
             scheme = recognise_scheme(raw.array, raw.grid, raw.names)
-        return LabelMap(resample_labels(raw, volume.grid), volume.grid, scheme)
+        partial = overlap_note(raw, volume.grid)
+        notes = raw.notes if partial is None else (*raw.notes, partial)
+        return LabelMap(resample_labels(raw, volume.grid), volume.grid, scheme, notes)

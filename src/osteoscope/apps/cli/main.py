@@ -18,6 +18,7 @@ from osteoscope.apps.cli.doctor import doctor
 from osteoscope.apps.cli.screen import screen
 from osteoscope.apps.cli.series import series
 from osteoscope.apps.cli.simulate import simulate_app
+from osteoscope.apps.cli.wrong_use import is_parser_error, sentence_or_help
 from osteoscope.core.errors import OsteoscopeError
 
 app = typer.Typer(
@@ -64,20 +65,20 @@ def main(arguments: Sequence[str]) -> int:
     """
     words, debug = _without_debug(arguments)
     try:
-        app(args=words, prog_name="osteoscope")
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else exit_codes.DONE
+        stop = app(args=words, prog_name="osteoscope", standalone_mode=False)
+        code = stop if isinstance(stop, int) else exit_codes.DONE
         if code == exit_codes.INTERRUPTED:
             _say_interrupted()
         return code
-    except KeyboardInterrupt:
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else exit_codes.DONE
+    except (KeyboardInterrupt, typer.Abort):
         _say_interrupted()
         return exit_codes.INTERRUPTED
     except Exception as error:
         if debug:
             traceback.print_exc()
         return _explain(error)
-    return exit_codes.DONE
 
 
 def run() -> None:
@@ -94,6 +95,11 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
 def _explain(error: Exception) -> int:
     """Say in one sentence what went wrong; an unexpected text may hold names, so it is kept."""
+    if is_parser_error(error):
+        sentence = sentence_or_help(error)
+        if sentence is not None:
+            _say(f"Error: {sentence}")
+        return exit_codes.WRONG_USE
     if isinstance(error, OsteoscopeError):
         _say(f"Error: {' '.join(str(error).split())}")
         return exit_codes.WRONG_USE

@@ -10,7 +10,7 @@ from osteoscope.core.errors import InputError
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.calibration.internal import fit_internal
-from osteoscope.densitometry.calibration.line import Calibration
+from osteoscope.densitometry.calibration.line import MINERALS, Calibration
 from osteoscope.densitometry.calibration.phantom import Rod, fit_phantom
 from osteoscope.densitometry.calibration.table import (
     calibration_from_table,
@@ -52,6 +52,11 @@ def _phantom_of(path: Path) -> dict[str, Any] | None:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"The calibration file {path.name} cannot be read: {error}.") from None
+    rows = content.get("calibration", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InputError(
+            f"The rows of the calibration table {path.name} must be [[calibration]] tables."
+        )
     phantom = content.get("phantom")
     return phantom if isinstance(phantom, dict) else None
 
@@ -65,4 +70,8 @@ def _fit(phantom: dict[str, Any], file_name: str) -> Calibration:
             f"The phantom in {file_name} needs name, mineral and rods, each rod with "
             "density_mg_cm3 and hu."
         ) from None
+    if mineral not in MINERALS:
+        raise InputError(
+            f"The phantom in {file_name} is of an unknown mineral; known: {', '.join(MINERALS)}."
+        )
     return fit_phantom(rods, mineral=mineral, phantom=name)

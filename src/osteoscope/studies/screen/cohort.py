@@ -17,6 +17,7 @@ from osteoscope.core.errors import InputError
 from osteoscope.io.cohort_table import TABLE_SUFFIXES, CohortScan, read_cohort_table
 from osteoscope.io.discover import discover_scans
 from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.output_folder import check_can_be_made
 from osteoscope.studies.screen.pipeline import screen_scan
 from osteoscope.studies.screen.table import failed_row, result_row, write_table
 
@@ -91,12 +92,14 @@ def screen_cohort(
         on_item: Told about each scan as it is done.
 
     Raises:
-        InputError: The table has bad rows, or the folder holds no scan.
+        InputError: The table has bad rows, the folder holds no scan, or ``out`` cannot be made.
     """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"The output {out.name!r} is a file; choose a folder.")
+    check_can_be_made(out)
     items = [_Item(scan, _item_key(scan, config)) for scan in cohort_items(source)]
     rows = {item.scan.subject_id: _recorded(out, item) for item in items}
     todo = [item for item in items if rows[item.scan.subject_id] is None]
-    out.mkdir(parents=True, exist_ok=True)
     failures = 0
 
     def record(index: int, outcome: ItemOutcome) -> None:
@@ -114,6 +117,7 @@ def screen_cohort(
     # A run that is stopped keeps its finished items through their own records.
     mapper(partial(_screen_item, out=out, config=config), todo, on_done=record)
     finished = [row for item in items if (row := rows[item.scan.subject_id]) is not None]
+    out.mkdir(parents=True, exist_ok=True)
     table = write_table(out, finished)
     return CohortOutcome(
         table_path=table,

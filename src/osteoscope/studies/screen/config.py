@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.label_schemes import VERTEBRAE, label_scheme
@@ -57,6 +57,7 @@ class ScreenConfig:
     trust_checkpoint: bool = False
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for level in (self.level, *self.levels):
             if level not in VERTEBRAE:
                 raise InputError(f"Unknown vertebra {level!r}; use names such as T12 or L1.")
@@ -74,3 +75,24 @@ class ScreenConfig:
             )
         if self.scheme is not None:
             label_scheme(self.scheme)
+
+
+_KINDS = {
+    "str": ((str,), "text"),
+    "bool": ((bool,), "true or false"),
+    "float": ((int, float), "a number"),
+    "tuple[str, ...]": ((tuple,), "a list of texts"),
+}
+
+
+def _check_types(config: ScreenConfig) -> None:
+    """A file may hold any type, and the text "no" would count as yes."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        kind, _, optional = str(field.type).partition(" | ")
+        types, words = _KINDS[kind]
+        fits = isinstance(value, types) and (kind == "bool") == isinstance(value, bool)
+        if kind.startswith("tuple") and fits:
+            fits = all(isinstance(part, str) for part in value)
+        if not fits and not (optional and value is None):
+            raise InputError(f"The option {field.name} must be {words}, not {value!r:.40}.")

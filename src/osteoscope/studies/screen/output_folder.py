@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -60,6 +61,21 @@ def check_output(out: Path) -> None:
             )
     elif out.exists():
         raise InputError(f"The output {out.name!r} is a file; choose a folder.")
+    check_can_be_made(out)
+
+
+def check_can_be_made(out: Path) -> None:
+    """Say before the work, rather than after it, that a folder cannot be made.
+
+    Raises:
+        InputError: The nearest folder that exists above is none, or may not be written.
+    """
+    above = next(path for path in out.absolute().parents if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(
+            f"The output folder {out.name!r} cannot be made: what lies above it is a file or may "
+            "not be written; choose another."
+        )
 
 
 def _replace(partial: Path, out: Path) -> None:

@@ -117,7 +117,7 @@ def screen_scan(
             enhanced=known_contrast(found.flags, volume.acquisition),
             reference=config.dxa_reference,
         ),
-        notes=reading.notes,
+        notes=(*reading.notes, *labels.notes),
     )
     result = build_result(screened, time.perf_counter() - start)
     validate_result(result)
