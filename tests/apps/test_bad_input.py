@@ -152,7 +152,7 @@ def test_a_full_disk_leaves_nothing(
         path.write_text("half")
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("osteoscope.studies.screen.pipeline.write_report", full)
+    monkeypatch.setattr("osteoscope.reporting.page.write_report", full)
     words = [*with_labels(good_scan(tmp_path / "in"), tmp_path), "--scheme", "totalsegmentator"]
     results = tmp_path / "results"
     results.mkdir()
