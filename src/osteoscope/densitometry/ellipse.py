@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from osteoscope.core.errors import QualityError
 from osteoscope.core.grid import Grid
@@ -58,8 +57,7 @@ def elliptic_mid_body(
         [_middle(slab[:, 0]), _middle(slab[:, 1]) - ANTERIOR_SHARE * depth_mm, middle_up]
     )
     semi_mm = np.array([WIDTH_SHARE * width_mm / 2, DEPTH_SHARE * depth_mm / 2, THICKNESS_MM / 2])
-    found = ndimage.find_objects(body.astype(np.uint8))[0]
-    box = (found[0], found[1], found[2])
+    box = _box_around(grid, axes, centre, semi_mm)
     weights = _share_inside(grid.crop(box), axes, centre, semi_mm)
     inside = float(np.sum(weights[body[box]]))
     if inside < _CLEARANCE_SHARE * float(np.sum(weights)) or inside <= 0:
@@ -72,6 +70,20 @@ def elliptic_mid_body(
         f"{THICKNESS_MM:g} mm thick"
     )
     return box, weights * body[box], method
+
+
+def _box_around(
+    grid: Grid,
+    axes: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    semi_mm: NDArray[np.float64],
+) -> tuple[slice, slice, slice]:
+    """The voxels that the elliptic cylinder may touch."""
+    signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
+    corners = grid.world_mm_to_index((centre + signs * semi_mm) @ axes)
+    low = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
+    high = np.minimum(np.ceil(corners.max(axis=0)) + 1, grid.shape).astype(int)
+    return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
 
 
 def _share_inside(

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.errors import InputError, QualityError
@@ -135,8 +136,9 @@ def _whole(vertebra: Vertebra, erosion_mm: float) -> Region:
     del erosion_mm  # the mask is taken as it is
     if not vertebra.mask.any():
         raise QualityError(_no(vertebra, "voxels", "check the segmentation"))
-    full = (slice(None), slice(None), slice(None))
-    return _region(vertebra, "whole vertebra", full, vertebra.mask.astype(np.float32))
+    found = ndimage.find_objects(vertebra.mask.view(np.uint8))[0]
+    box = (found[0], found[1], found[2])
+    return _region(vertebra, "whole vertebra", box, vertebra.mask[box].astype(np.float32))
 
 
 REGION_METHODS: Mapping[str, Callable[[Vertebra, float], Region]] = MappingProxyType(

@@ -52,14 +52,24 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"The table {path.name} does not exist.")
     try:
         if suffix == ".csv":
-            # Not as a type: "NA" and "nan" are names here, and would be read as missing.
-            return pd.read_csv(path, converters={"subject_id": lambda cell: cell.strip() or None})
+            return _read_csv(path)
         if suffix == ".xlsx":
             return pd.read_excel(path, dtype={"subject_id": str})
         return pd.read_parquet(path)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"The table {path.name} cannot be read: {reason}.") from None
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """The table; a subject may be called ``NA`` or ``nan``, and is empty only where nothing is."""
+    import pandas as pd
+
+    frame = pd.read_csv(path, dtype={"subject_id": str})
+    if "subject_id" in frame.columns:
+        named = pd.read_csv(path, usecols=["subject_id"], dtype=str, keep_default_na=False)
+        frame["subject_id"] = named["subject_id"].replace("", None)
+    return frame
 
 
 def read_cohort_table(path: Path) -> tuple[CohortScan, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,12 +160,10 @@ class _Found:
             level: measure_level(volume, vertebrae.get(level), level, config)
             for level in config.levels
         }
-        weights = {
-            level: _on_vertebra(result.region, vertebrae[level])
-            for level, result in levels.items()
-            if result.region is not None
-        }
-        flags = examine_scan(volume, labels, vertebrae, config.levels, weights=weights)
+        regions = {name: r.region for name, r in levels.items() if r.region is not None}
+        flags = examine_scan(
+            volume, labels, vertebrae, config.levels, weights=_Weights(regions, vertebrae)
+        )
         if calibration is not None:
             levels = {name: with_density(result, calibration) for name, result in levels.items()}
         if config.contrast_rule is not None:
@@ -186,15 +184,28 @@ def _subregions(path: Path | None, volume: Volume) -> LabelMap | None:
     return FileSegmenter(path, "tptbox-subregions").segment(volume, None)
 
 
-def _on_vertebra(region: Region, vertebra: Vertebra) -> NDArray[np.float32]:
-    """The region's weights on the vertebra's own crop."""
-    weights = np.zeros(vertebra.grid.shape, dtype=np.float32)
-    inner = tuple(
-        slice(r.start - v.start, r.stop - v.start)
-        for r, v in zip(region.box, vertebra.box, strict=True)
-    )
-    weights[inner] = region.weights
-    return weights
+class _Weights(Mapping[str, NDArray[np.float32]]):
+    """The regions' weights on their vertebrae's own crops, made when asked for: 15 MB each."""
+
+    def __init__(self, regions: Mapping[str, Region], vertebrae: Mapping[str, Vertebra]) -> None:
+        self._regions = regions
+        self._vertebrae = vertebrae
+
+    def __getitem__(self, level: str) -> NDArray[np.float32]:
+        region, vertebra = self._regions[level], self._vertebrae[level]
+        weights = np.zeros(vertebra.grid.shape, dtype=np.float32)
+        inner = tuple(
+            slice(r.start - v.start, r.stop - v.start)
+            for r, v in zip(region.box, vertebra.box, strict=True)
+        )
+        weights[inner] = region.weights
+        return weights
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._regions)
+
+    def __len__(self) -> int:
+        return len(self._regions)
 
 
 def _region_labels(
