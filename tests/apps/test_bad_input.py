@@ -90,6 +90,7 @@ def test_one_sentence_and_nothing_written(
 @pytest.mark.parametrize(
     "name",
     [
+        "codestream-bomb",
         "deflated-bomb",
         "gzip-bomb",
         "nifti-claims-less",

@@ -11,10 +11,12 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from osteoscope.core.errors import InputError
+from osteoscope.io.codestream_size import codestream_size
 from osteoscope.io.dicom_frames import Frame
 from osteoscope.io.dicom_headers import NATIVE
 from osteoscope.io.simple_itk import sitk
@@ -41,6 +43,10 @@ BY_SIMPLEITK = frozenset(
 )
 
 
+_RLE = "1.2.840.10008.1.2.5"
+"""Run lengths state no size of their own."""
+
+
 class FrameDecoder:
     """Decodes frames; keeps the file that it read last where a file holds several."""
 
@@ -63,10 +69,13 @@ class FrameDecoder:
             )
         try:
             if syntax in BY_SIMPLEITK:
+                _check_size(_read_dataset(frame.file.path), frame)
                 return self._by_simpleitk(frame)
             dataset = self._file(frame, _read_dataset)
             if syntax in NATIVE:
                 return _inflated(dataset, frame)
+            if syntax != _RLE:
+                _check_size(dataset, frame)
             array, _ = get_decoder(UID(syntax)).as_array(
                 dataset, index=frame.index, raw=True, decoding_plugin=PLUGINS[syntax]
             )
@@ -96,6 +105,15 @@ class FrameDecoder:
 
 def _read_dataset(path: Path) -> Dataset:
     return pydicom.dcmread(path, force=True)
+
+
+def _check_size(dataset: Dataset, frame: Frame) -> None:
+    """A frame that claims another size than the header is damaged, or a bomb."""
+    pixels = frame.file.pixels
+    assert pixels is not None
+    code = get_frame(dataset.PixelData, frame.index, number_of_frames=pixels.n_frames)
+    if codestream_size(code) != (pixels.rows, pixels.columns):
+        raise ValueError("the frame's size is not the header's")
 
 
 def _inflated(dataset: Dataset, frame: Frame) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from openjpeg.utils import encode_array
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate
 
@@ -150,6 +151,24 @@ def _compressed(syntax: str) -> Build:
     return build
 
 
+def _codestream_bomb(folder: Path) -> list[str]:
+    """Frames of JPEG 2000 that claim 30,000 x 30,000 pixels in a few hundred bytes."""
+    made = _made(rows=64, columns=64)
+    (folder / "ct").mkdir()
+    for k in range(made.n):
+        ds = header(made, k)
+        ds.PatientName, ds.PatientID = NAME, NUMBER
+        code = bytearray(encode_array(stored_values(made, k), photometric_interpretation=2))
+        size = code.index(b"\xff\x51")
+        for offset in (6, 22):  # of the image, of its one tile
+            struct.pack_into(">II", code, size + offset, 30_000, 30_000)
+        ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.90"
+        ds.PixelData = encapsulate([bytes(code)])
+        ds["PixelData"].VR = "OB"
+        ds.save_as(folder / "ct" / f"{k}", enforce_file_format=True)
+    return with_labels(folder / "ct", folder)
+
+
 def _secondary_capture(folder: Path) -> list[str]:
     def change(k: int, ds: FileDataset) -> None:
         ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
@@ -277,6 +296,11 @@ CASES: dict[str, Case] = {
         "compressed pixels that are damaged",
         "cannot be decoded",
         _compressed("1.2.840.10008.1.2.4.90"),
+    ),
+    "codestream-bomb": Case(
+        "compressed pixels that claim another size than the header",
+        "cannot be decoded",
+        _codestream_bomb,
     ),
     "damaged-rle": Case(
         "run-length pixels that are damaged",
