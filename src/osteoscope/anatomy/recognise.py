@@ -58,6 +58,11 @@ def recognise_scheme(
         named = scheme_from_names(names)
         if named is not None:
             return named
+        if _structures_of_a_scheme(names):
+            raise InputError(
+                f"None of the {len(names)} named structures is a vertebra; give masks or labels "
+                "of vertebrae too."
+            )
     places = _places(array, grid)
     if not places:
         raise InputError("The segmentation holds no label: every voxel is 0.")
@@ -113,6 +118,12 @@ def scheme_from_names(names: Mapping[int, str]) -> LabelScheme | None:
         MappingProxyType(structures),
         source="names in the segmentation",
     )
+
+
+def _structures_of_a_scheme(names: Mapping[int, str]) -> bool:
+    """Whether a name is one of a known scheme's, so that names are meant as such."""
+    known = {name for scheme in SCHEMES.values() for name in scheme.structures}
+    return any(name.strip() in known for name in names.values())
 
 
 def _places(array: NDArray[Any], grid: Grid) -> dict[int, Place]:

@@ -148,7 +148,9 @@ CASES: dict[str, Case] = {
         _masks(("tumour.nii.gz", GRID)),
     ),
     "no-vertebra": Case(
-        "masks without any vertebra", "scheme cannot be told", _masks(("liver.nii.gz", GRID))
+        "masks without any vertebra",
+        "named structures is a vertebra",
+        _masks(("liver.nii.gz", GRID)),
     ),
     "labels-no-image": Case("labels that are no image", "A segmentation is a NIfTI", _table),
     "bad-subregions": Case(

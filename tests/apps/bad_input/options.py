@@ -25,16 +25,13 @@ def _config(text: str | bytes) -> Build:
     return build
 
 
-def _calibration(name: str, text: str | bytes, facts: str = "") -> Build:
-    """A calibration file, and the facts that lie beside the scan."""
+def _calibration(name: str, text: str | bytes) -> Build:
+    """A calibration file."""
 
     def build(folder: Path) -> list[str]:
         path = folder / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        words = with_options(folder, "--calibration", str(path))
-        if facts:
-            (folder / "scan" / "ct.json").write_text(facts)
-        return words
+        return with_options(folder, "--calibration", str(path))
 
     return build
 
@@ -86,8 +83,6 @@ def _two_scans(folder: Path) -> list[str]:
     scan = str(good_scan(folder))
     return [scan, scan, "--segmentation", str(good_labels(folder))]
 
-
-_SIEMENS = '{"KVP": 120, "ManufacturersModelName": "Force"}'
 
 CASES: dict[str, Case] = {
     "unknown-level": Case("an unknown level", "Unknown vertebra 'L9'", _with("--level", "L9")),
@@ -199,21 +194,6 @@ CASES: dict[str, Case] = {
     ),
     "calibration-no-rows": Case(
         "a calibration without rows", "has no rows", _calibration("c.csv", _COLUMNS)
-    ),
-    "calibration-unknown-scanner": Case(
-        "a calibration for a scan that names no scanner",
-        "does not state the scanner model and tube voltage",
-        _calibration("c.csv", _COLUMNS + "Force,120,HA,0.8,0.01,2,1\n"),
-    ),
-    "calibration-no-row": Case(
-        "a calibration without a row for this scanner",
-        "has no row for Force at 120 kVp",
-        _calibration("c.csv", _COLUMNS + "Edge,120,HA,0.8,0.01,2,1\n", _SIEMENS),
-    ),
-    "calibration-two-rows": Case(
-        "a calibration with two rows for this scanner",
-        "has 2 rows for Force",
-        _calibration("c.csv", _COLUMNS + "Force,120,HA,0.8,0.01,2,1\n" * 2, _SIEMENS),
     ),
     "phantom-scattered": Case(
         "a phantom fit with R2 below 0.90",

@@ -15,11 +15,6 @@ from osteoscope.studies.screen.config import ScreenConfig
 from osteoscope.studies.screen.density import DENSITY_CODE
 from osteoscope.studies.screen.measure import MEDIAN_CODE, LevelResult
 
-NO_CALIBRATION = (
-    "No calibration was given, and none is assumed: HU become a density only through a table, a "
-    "phantom or the patient's own tissues (--calibration)."
-)
-
 
 @dataclass(frozen=True, eq=False)
 class Conclusion:
@@ -55,7 +50,7 @@ def conclude(
     results: Mapping[str, LevelResult],
     flags: Sequence[Flag],
     acquisition: Acquisition,
-    calibration: Calibration | None,
+    calibration: Calibration | Missing,
     config: ScreenConfig,
 ) -> Conclusion:
     """Apply every criterion of the configuration to its level.
@@ -64,7 +59,7 @@ def conclude(
         results: What was measured, by level.
         flags: Every quality flag.
         acquisition: What the file says.
-        calibration: From HU to density, or None.
+        calibration: From HU to density, or why there is none.
         config: The criteria and the level.
 
     Raises:
@@ -103,11 +98,11 @@ def _attenuation(
 def _density(
     result: LevelResult,
     acquisition: Acquisition,
-    calibration: Calibration | None,
+    calibration: Calibration | Missing,
     enhanced: bool | None,
 ) -> UncertaintyBudget | Missing:
-    if calibration is None:
-        return Missing(DENSITY_CODE, NO_CALIBRATION)
+    if isinstance(calibration, Missing):
+        return Missing(DENSITY_CODE, calibration.reason)
     if isinstance(result.budget, Missing):
         return result.budget
     assessed = assessment_budget(

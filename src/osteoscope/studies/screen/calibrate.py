@@ -3,46 +3,85 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from osteoscope.core.errors import InputError
+from osteoscope.core.errors import InputError, QualityError
 from osteoscope.core.labelmap import LabelMap
+from osteoscope.core.measurement import Missing
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.calibration.internal import fit_internal
 from osteoscope.densitometry.calibration.line import MINERALS, Calibration
 from osteoscope.densitometry.calibration.phantom import Rod, fit_phantom
 from osteoscope.densitometry.calibration.table import (
+    TableRow,
     calibration_from_table,
     read_calibration_table,
 )
 from osteoscope.densitometry.calibration.tissue_samples import internal_tissues
 
+NO_CALIBRATION = (
+    "No calibration was given, and none is assumed: HU become a density only through a table, a "
+    "phantom or the patient's own tissues (--calibration)."
+)
 
-def named_calibration(named: str | None, volume: Volume, labels: LabelMap) -> Calibration | None:
-    """The calibration of a scan, or None where the user names none.
+
+@dataclass(frozen=True, eq=False)
+class NamedCalibration:
+    """What the user named, read and checked before any scan is.
 
     Args:
-        named: ``internal``; a TOML file with a ``[phantom]`` table (``name``, ``mineral`` and
-            ``rods``, a list of ``{density_mg_cm3, hu}``); or a CSV or TOML calibration table.
-        volume: The canonical scan.
-        labels: Its canonical labels.
+        fitted: The line of a phantom's rods, or None.
+        rows: The rows of a calibration table; empty where it is no table.
+        internal: Whether the patient's own tissues are asked for.
+    """
+
+    fitted: Calibration | None = None
+    rows: tuple[TableRow, ...] = ()
+    internal: bool = False
+
+    def for_scan(self, volume: Volume, labels: LabelMap) -> Calibration | Missing:
+        """The calibration of one scan, or why it has none: then its HU stand without a density.
+
+        Args:
+            volume: The canonical scan.
+            labels: Its canonical labels.
+        """
+        if self.fitted is not None:
+            return self.fitted
+        try:
+            if self.internal:
+                return fit_internal(internal_tissues(volume, labels)).calibration
+            if self.rows:
+                return calibration_from_table(self.rows, volume.acquisition)
+        except (InputError, QualityError) as error:
+            return Missing("calibration", str(error))
+        return Missing("calibration", NO_CALIBRATION)
+
+
+def read_calibration(named: str | None) -> NamedCalibration:
+    """Read what the user named.
+
+    Args:
+        named: None; ``internal``; a TOML file with a ``[phantom]`` table (``name``, ``mineral``
+            and ``rods``, a list of ``{density_mg_cm3, hu}``); or a CSV or TOML calibration table.
 
     Raises:
-        InputError: The file cannot be read, or no row of the table is this scanner's.
-        QualityError: The tissues or the rods fit no line.
+        InputError: The file cannot be read or does not say what it must.
+        QualityError: The rods fit no line.
     """
     if named is None:
-        return None
+        return NamedCalibration()
     if named == "internal":
-        return fit_internal(internal_tissues(volume, labels)).calibration
+        return NamedCalibration(internal=True)
     path = Path(named)
     if not path.is_file():
         raise InputError(f"The calibration file {path.name} does not exist.")
     phantom = _phantom_of(path)
     if phantom is not None:
-        return _fit(phantom, path.name)
-    return calibration_from_table(read_calibration_table(path), volume.acquisition)
+        return NamedCalibration(fitted=_fit(phantom, path.name))
+    return NamedCalibration(rows=read_calibration_table(path))
 
 
 def _phantom_of(path: Path) -> dict[str, Any] | None:

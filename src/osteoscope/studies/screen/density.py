@@ -35,7 +35,7 @@ def with_density(result: LevelResult, calibration: Calibration) -> LevelResult:
 
 
 def with_correction(
-    result: LevelResult, rule_name: str, calibration: Calibration | None
+    result: LevelResult, rule_name: str, calibration: Calibration | Missing
 ) -> LevelResult:
     """The level with its value for an unenhanced scan added, by a named published rule.
 
@@ -50,9 +50,8 @@ def with_correction(
         return _with(result, code, Missing(code, result.budget.reason))
     budget: UncertaintyBudget = result.budget
     if rule.unit != "HU":
-        if calibration is None:
-            reason = f"The correction {rule.name} is for densities; it needs --calibration."
-            return _with(result, code, Missing(code, reason))
+        if isinstance(calibration, Missing):
+            return _with(result, code, Missing(code, calibration.reason))
         budget = calibration.budget(budget)
     corrected = correct(budget.value, budget.unit, rule_name, standard_uncertainty=budget.total)
     spread = _Z95 * corrected.standard_uncertainty

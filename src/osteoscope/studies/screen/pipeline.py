@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from osteoscope.anatomy.measure import measure_vertebrae
 from osteoscope.anatomy.quality.examine import examine_scan
 from osteoscope.anatomy.segmenters.file import FileSegmenter
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.flag import Flag
-from osteoscope.core.grid import Grid
 from osteoscope.core.labelmap import LabelMap
+from osteoscope.core.measurement import Missing
 from osteoscope.core.provenance import file_digest
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.calibration.line import Calibration
@@ -27,11 +24,12 @@ from osteoscope.io.image_files import write_labels
 from osteoscope.io.scan import read_scan
 from osteoscope.reporting.result_schema import validate_result
 from osteoscope.studies.screen.assess import conclude, known_contrast, withheld_levels
-from osteoscope.studies.screen.calibrate import named_calibration
+from osteoscope.studies.screen.calibrate import NamedCalibration, read_calibration
 from osteoscope.studies.screen.config import ScreenConfig
 from osteoscope.studies.screen.density import with_correction, with_density
 from osteoscope.studies.screen.measure import LevelResult, measure_level
 from osteoscope.studies.screen.output_folder import RESULT_NAME, check_output, whole_folder
+from osteoscope.studies.screen.regions import CropWeights, region_labels
 from osteoscope.studies.screen.result import Screened, build_result
 from osteoscope.studies.screen.segment import chosen_segmenter
 from osteoscope.studies.screen.virtual import projected_density
@@ -85,6 +83,7 @@ def screen_scan(
     check_output(out)
     start = time.perf_counter()
     segmenter = chosen_segmenter(config, segmentation)
+    named = read_calibration(config.calibration)
     tell("reading the scan")
     reading = read_scan(scan, series=config.series, identify=config.identify)
     tell(f"labelling ({segmenter.name})")
@@ -98,7 +97,7 @@ def screen_scan(
     }
     tell("measuring")
     volume, labels = reading.volume.canonical(), labels.canonical()
-    found = _Found.of(volume, labels, parts, config)
+    found = _Found.of(volume, labels, parts, named, config)
     conclusion = conclude(found.levels, found.flags, volume.acquisition, found.calibration, config)
     screened = Screened(
         reading=reading,
@@ -125,17 +124,11 @@ def screen_scan(
         (folder / RESULT_NAME).write_text(
             json.dumps(result, indent=1, allow_nan=False), encoding="utf-8"
         )
-        regions = found.regions
-        if regions:
-            write_labels(folder / "regions.nii.gz", *_region_labels(labels, regions))
+        if found.regions:
+            write_labels(folder / "regions.nii.gz", *region_labels(labels, found.regions))
         if report:
             tell("drawing the report")
-            # Matplotlib takes 40 MB and half a second, which a run without pages is spared.
-            from osteoscope.reporting.page import write_report
-            from osteoscope.reporting.pictures import render_planes
-
-            pictures = render_planes(volume, labels, found.vertebrae, regions, config.level)
-            write_report(folder / "report.html", result, pictures)
+            _write_page(folder / "report.html", result, volume, labels, found)
         if record is not None:
             record(folder, result)
     return ScreenOutcome(result["status"], result, out)
@@ -148,23 +141,26 @@ class _Found:
     vertebrae: Mapping[str, Vertebra]
     levels: Mapping[str, LevelResult]
     flags: list[Flag]
-    calibration: Calibration | None
+    calibration: Calibration | Missing
 
     @classmethod
     def of(
-        cls, volume: Volume, labels: LabelMap, parts: LabelMap | None, config: ScreenConfig
+        cls,
+        volume: Volume,
+        labels: LabelMap,
+        parts: LabelMap | None,
+        named: NamedCalibration,
+        config: ScreenConfig,
     ) -> _Found:
-        calibration = named_calibration(config.calibration, volume, labels)
+        calibration = named.for_scan(volume, labels)
         vertebrae = measure_vertebrae(labels, subregions=parts)
         levels = {
             level: measure_level(volume, vertebrae.get(level), level, config)
             for level in config.levels
         }
-        regions = {name: r.region for name, r in levels.items() if r.region is not None}
-        flags = examine_scan(
-            volume, labels, vertebrae, config.levels, weights=_Weights(regions, vertebrae)
-        )
-        if calibration is not None:
+        weights = CropWeights(_drawn(levels), vertebrae)
+        flags = examine_scan(volume, labels, vertebrae, config.levels, weights=weights)
+        if not isinstance(calibration, Missing):
             levels = {name: with_density(result, calibration) for name, result in levels.items()}
         if config.contrast_rule is not None:
             levels = {
@@ -175,55 +171,25 @@ class _Found:
 
     @property
     def regions(self) -> dict[str, Region]:
-        return {name: r.region for name, r in self.levels.items() if r.region is not None}
+        return _drawn(self.levels)
+
+
+def _drawn(levels: Mapping[str, LevelResult]) -> dict[str, Region]:
+    return {name: result.region for name, result in levels.items() if result.region is not None}
+
+
+def _write_page(
+    path: Path, result: dict[str, Any], volume: Volume, labels: LabelMap, found: _Found
+) -> None:
+    # Matplotlib takes 40 MB and half a second, which a run without pages is spared.
+    from osteoscope.reporting.page import write_report
+    from osteoscope.reporting.pictures import render_planes
+
+    level = result["config"]["level"]
+    write_report(path, result, render_planes(volume, labels, found.vertebrae, found.regions, level))
 
 
 def _subregions(path: Path | None, volume: Volume) -> LabelMap | None:
     if path is None:
         return None
     return FileSegmenter(path, "tptbox-subregions").segment(volume, None)
-
-
-class _Weights(Mapping[str, NDArray[np.float32]]):
-    """The regions' weights on their vertebrae's own crops, made when asked for: 15 MB each."""
-
-    def __init__(self, regions: Mapping[str, Region], vertebrae: Mapping[str, Vertebra]) -> None:
-        self._regions = regions
-        self._vertebrae = vertebrae
-
-    def __getitem__(self, level: str) -> NDArray[np.float32]:
-        region, vertebra = self._regions[level], self._vertebrae[level]
-        weights = np.zeros(vertebra.grid.shape, dtype=np.float32)
-        inner = tuple(
-            slice(r.start - v.start, r.stop - v.start)
-            for r, v in zip(region.box, vertebra.box, strict=True)
-        )
-        weights[inner] = region.weights
-        return weights
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._regions)
-
-    def __len__(self) -> int:
-        return len(self._regions)
-
-
-def _region_labels(
-    labels: LabelMap, regions: Mapping[str, Region]
-) -> tuple[NDArray[np.uint8], Grid]:
-    """Voxels of which at least half lies in a region, under their vertebra's number.
-
-    Cut to the box that holds every region; its grid says where that lies in the scan.
-    """
-    start = [min(r.box[axis].start for r in regions.values()) for axis in range(3)]
-    stop = [max(r.box[axis].stop for r in regions.values()) for axis in range(3)]
-    grid = labels.grid.crop(
-        (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2]))
-    )
-    array = np.zeros(grid.shape, dtype=np.uint8)
-    for level, region in regions.items():
-        inner = tuple(
-            slice(b.start - a, b.stop - a) for b, a in zip(region.box, start, strict=True)
-        )
-        array[inner][region.weights >= 0.5] = labels.scheme.vertebrae[level]
-    return array, grid

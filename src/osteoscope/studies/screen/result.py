@@ -37,7 +37,7 @@ class Screened:
     levels: Mapping[str, LevelResult]
     flags: Sequence[Flag]
     conclusion: Conclusion
-    calibration: Calibration | None
+    calibration: Calibration | Missing
     virtual_dxa: Mapping[str, Any]
     notes: tuple[str, ...]
 
@@ -148,8 +148,8 @@ def _assessment(found: Assessment | WithheldAssessment) -> dict[str, Any]:
     }
 
 
-def _calibration(calibration: Calibration | None) -> dict[str, Any] | None:
-    if calibration is None:
+def _calibration(calibration: Calibration | Missing) -> dict[str, Any] | None:
+    if isinstance(calibration, Missing):
         return None
     return {
         "name": calibration.name,

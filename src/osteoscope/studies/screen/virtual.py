@@ -8,11 +8,11 @@ from typing import Any
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.errors import QualityError
 from osteoscope.core.labelmap import LabelMap
+from osteoscope.core.measurement import Missing
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.calibration.line import Calibration
 from osteoscope.densitometry.dxa_reference import DEFAULT_REFERENCE, dxa_reference
 from osteoscope.densitometry.virtual_dxa import LEVELS, ArealDensity, VirtualDxa, virtual_dxa
-from osteoscope.studies.screen.assess import NO_CALIBRATION
 from osteoscope.studies.screen.intervals import interval_dict
 
 _FEWEST_LEVELS = 2
@@ -22,7 +22,7 @@ def projected_density(
     volume: Volume,
     labels: LabelMap,
     vertebrae: Mapping[str, Vertebra],
-    calibration: Calibration | None,
+    calibration: Calibration | Missing,
     *,
     withheld: Collection[str],
     enhanced: bool | None,
@@ -34,7 +34,7 @@ def projected_density(
         volume: The canonical scan.
         labels: Its canonical labels.
         vertebrae: Every measured vertebra.
-        calibration: From HU to density, or None.
+        calibration: From HU to density, or why there is none.
         withheld: Levels that quality withholds; the longest run of neighbours without them is
             projected, and a T-score needs all of L1-L4.
         enhanced: Whether the scan is contrast-enhanced; None where unknown.
@@ -44,8 +44,8 @@ def projected_density(
         InputError: An unknown reference.
     """
     named = dxa_reference(reference or DEFAULT_REFERENCE).name
-    if calibration is None:
-        return {"withheld": NO_CALIBRATION}
+    if isinstance(calibration, Missing):
+        return {"withheld": calibration.reason}
     if enhanced:
         return {
             "withheld": "The scan is contrast-enhanced: enhanced vessels and marrow would be "

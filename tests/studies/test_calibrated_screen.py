@@ -1,0 +1,104 @@
+"""A calibration that the user names reaches density, criterion and virtual DXA, or says why not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from osteoscope.io.image_files import write_labels, write_volume
+from osteoscope.simulation.patient import sample_patient
+from osteoscope.simulation.render import SimulatedPatient, simulate_patient
+from osteoscope.simulation.scan import ScanSpec
+from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.pipeline import screen_scan
+
+COLUMNS = "scanner_model,kvp,mineral,slope_mg_cm3_per_hu,slope_se,intercept_mg_cm3,intercept_se\n"
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> tuple[SimulatedPatient, Path]:
+    folder = tmp_path_factory.mktemp("calibrated")
+    made = simulate_patient(
+        sample_patient(np.random.default_rng(50)), ScanSpec(in_plane_mm=1.25), seed=1
+    )
+    write_volume(folder / "ct.nii.gz", made.volume)
+    facts = {"KVP": 120, "ManufacturersModelName": "Simulator One", "Simulated": True}
+    (folder / "ct.json").write_text(json.dumps(facts))
+    write_labels(folder / "labels.nii.gz", made.labels.array, made.labels.grid)
+    return made, folder
+
+
+def screened(folder: Path, out: Path, **options: Any) -> dict[str, Any]:
+    return screen_scan(
+        folder / "ct.nii.gz",
+        out,
+        ScreenConfig(**options),
+        segmentation=folder / "labels.nii.gz",
+        report=False,
+    ).result
+
+
+def bmd_of(result: dict[str, Any]) -> dict[str, Any]:
+    assessment = (a for a in result["assessment"] if a["criterion"] == "qct-vbmd")
+    found: dict[str, Any] = next(assessment)
+    return found
+
+
+def test_internal_calibration_holds_the_true_density(
+    patient: tuple[SimulatedPatient, Path], tmp_path: Path
+) -> None:
+    made, folder = patient
+    result = screened(folder, tmp_path / "out", calibration="internal")
+    density = result["vertebrae"]["L1"]["measurements"]["trabecular_bmd_mg_cm3"]
+    truth = made.truth.levels["L1"].vbmd_mg_cm3
+    assert density["interval"]["low"] <= truth <= density["interval"]["high"]
+    assert density["unit"] == "mg/cm3"
+    assert "internal" in density["method"]
+    projected = result["virtual_dxa"]
+    assert projected["interval"]["low"] <= made.truth.dxa.total_g_cm2
+    assert made.truth.dxa.total_g_cm2 <= projected["interval"]["high"]
+    assert set(projected["levels"]) == {"L1", "L2", "L3", "L4"}
+    assert "category" in bmd_of(result)
+
+
+def test_a_table_without_this_scanner_withholds_the_density_alone(
+    patient: tuple[SimulatedPatient, Path], tmp_path: Path
+) -> None:
+    _, folder = patient
+    table = tmp_path / "table.csv"
+    table.write_text(COLUMNS + "Another,120,HA,0.8,0.01,2,1\n")
+    result = screened(folder, tmp_path / "out", calibration=str(table))
+    assert result["status"] == "done"
+    assert "value" in result["vertebrae"]["L1"]["measurements"]["trabecular_median_hu"]
+    assert "has no row for Simulator One at 120 kVp" in bmd_of(result)["withheld"]
+    assert "has no row" in result["virtual_dxa"]["withheld"]
+
+
+def test_a_table_with_this_scanner_gives_its_line(
+    patient: tuple[SimulatedPatient, Path], tmp_path: Path
+) -> None:
+    _, folder = patient
+    table = tmp_path / "table.csv"
+    table.write_text(COLUMNS + "Simulator One,120,HA,0.7,0.01,5,1\n")
+    result = screened(folder, tmp_path / "out", calibration=str(table))
+    measured = result["vertebrae"]["L1"]["measurements"]
+    expected = 0.7 * measured["trabecular_median_hu"]["value"] + 5
+    assert measured["trabecular_bmd_mg_cm3"]["value"] == pytest.approx(expected)
+    assert "calibration" in measured["trabecular_bmd_mg_cm3"]["interval"]["covers"]
+
+
+def test_a_contrast_rule_stands_beside_the_value_and_changes_no_criterion(
+    patient: tuple[SimulatedPatient, Path], tmp_path: Path
+) -> None:
+    _, folder = patient
+    plain = screened(folder, tmp_path / "plain")
+    ruled = screened(folder, tmp_path / "ruled", contrast_rule="ecr-portal-venous")
+    measured = ruled["vertebrae"]["L1"]["measurements"]
+    median = measured["trabecular_median_hu"]["value"]
+    corrected = measured["corrected_median_hu"]
+    assert corrected["value"] == pytest.approx(median - 25.7)
+    assert "ecr-portal-venous" in corrected["method"]
+    assert corrected["interval"]["low"] < corrected["value"] - 19
+    assert ruled["assessment"] == plain["assessment"]
