@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscope.anatomy.locate import Box, Place
+from osteoscope.anatomy.locate import Place
+from osteoscope.core.box import Box
 from osteoscope.core.labelmap import LabelMap
 
 EDGES = (("inferior", "superior"), ("anterior", "posterior"), ("right", "left"))

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteoscope.anatomy.frame import SUPERIOR_MM
+from osteoscope.core.box import Box
 from osteoscope.core.label_schemes import VERTEBRAE
 from osteoscope.core.labelmap import LabelMap
 
 _COARSE_STEP_MM = 2.0
 """Voxels are passed over up to this distance when looking for the boxes: no vertebra that can be
 measured is thinner."""
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)

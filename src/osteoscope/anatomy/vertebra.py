@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.core.box import Box
 from osteoscope.core.grid import Grid
 
 
@@ -39,7 +40,7 @@ class Vertebra:
     """
 
     level: str
-    box: tuple[slice, slice, slice]
+    box: Box
     grid: Grid
     mask: NDArray[np.bool_]
     body: NDArray[np.bool_] | None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.core.box import Box
 from osteoscope.core.errors import GeometryError
 
 _PARALLEL_TOLERANCE = 1e-3
@@ -77,7 +78,7 @@ class Grid:
         index = np.asarray(world_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
         return np.asarray(index, dtype=np.float64)
 
-    def crop(self, box: tuple[slice, slice, slice]) -> Grid:
+    def crop(self, box: Box) -> Grid:
         """The grid of ``array[box]``; slices have a step of one."""
         start = [s.indices(n)[0] for s, n in zip(box, self.shape, strict=True)]
         stop = [s.indices(n)[1] for s, n in zip(box, self.shape, strict=True)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.core.box import Box
 from osteoscope.core.errors import GeometryError
 from osteoscope.core.grid import Grid, to_canonical
 from osteoscope.core.label_schemes import LabelScheme
@@ -41,6 +42,6 @@ class LabelMap:
         """The same labels, as a view whose axes run most nearly towards +S, +P and +L."""
         return replace(self, array=to_canonical(self.array, self.grid), grid=self.grid.canonical())
 
-    def crop(self, box: tuple[slice, slice, slice]) -> LabelMap:
+    def crop(self, box: Box) -> LabelMap:
         """The labels inside ``box``, as a view."""
         return replace(self, array=self.array[box], grid=self.grid.crop(box))

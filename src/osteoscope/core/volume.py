@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from osteoscope.core.box import Box
 from osteoscope.core.errors import GeometryError
 from osteoscope.core.grid import Grid, to_canonical
 
@@ -71,6 +72,6 @@ class Volume:
         """The same volume, as a view whose axes run most nearly towards +S, +P and +L."""
         return replace(self, array=to_canonical(self.array, self.grid), grid=self.grid.canonical())
 
-    def crop(self, box: tuple[slice, slice, slice]) -> Volume:
+    def crop(self, box: Box) -> Volume:
         """The volume inside ``box``, as a view."""
         return replace(self, array=self.array[box], grid=self.grid.crop(box))

@@ -18,7 +18,7 @@ class Correction:
     """A published line from an enhanced to an unenhanced value.
 
     Args:
-        name: The name that ``--correction`` takes.
+        name: The name that ``--contrast-rule`` takes.
         unit: ``HU`` or ``mg/cm3``: the rule holds for this unit only.
         phase: The contrast phase it was found in.
         slope: Factor on the enhanced value.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from osteoscope.core.box import Box, bounding_box
 from osteoscope.core.errors import QualityError
 from osteoscope.core.grid import Grid
 
@@ -37,7 +38,7 @@ class DepthField:
 
     depth_mm: NDArray[np.float32]
     factors: tuple[int, int, int]
-    box: tuple[slice, slice, slice]
+    box: Box
     edge_mm: float
 
     def share_deeper_than(self, erosion_mm: float) -> NDArray[np.float32]:
@@ -71,7 +72,11 @@ def depth_field(mask: NDArray[np.bool_], grid: Grid) -> DepthField:
     Raises:
         QualityError: The mask is empty.
     """
-    box = _bounding_box(mask)
+    if not mask.any():
+        raise QualityError(
+            "A region cannot be drawn in an empty mask; check the segmentation of this level."
+        )
+    box = bounding_box(mask)
     spacing = grid.spacing_mm
     inner = np.pad(mask[box], _MARGIN_VOXELS)
     signed = np.asarray(
@@ -110,12 +115,3 @@ def _redistance(signed: NDArray[np.float32], spacing: NDArray[np.float64]) -> ND
     correction = overshoot[tuple(nearest)]
     depth = np.where(inside, distance - correction, -overshoot)
     return np.asarray(depth, dtype=np.float32)
-
-
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    if not mask.any():
-        raise QualityError(
-            "A region cannot be drawn in an empty mask; check the segmentation of this level."
-        )
-    found = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return (found[0], found[1], found[2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.core.box import Box
 from osteoscope.core.errors import QualityError
 from osteoscope.core.grid import Grid
 
@@ -25,7 +26,7 @@ _FINE_SPACING_MM = 0.5
 
 def elliptic_mid_body(
     body: NDArray[np.bool_], grid: Grid, axes: NDArray[np.float64]
-) -> tuple[tuple[slice, slice, slice], NDArray[np.float32], str]:
+) -> tuple[Box, NDArray[np.float32], str]:
     """The oval region of opportunistic screening, in the vertebra's axes.
 
     An elliptic cylinder 8 mm thick about the body's mid-plane, 56 % as wide and 42 % as deep as
@@ -77,7 +78,7 @@ def _box_around(
     axes: NDArray[np.float64],
     centre: NDArray[np.float64],
     semi_mm: NDArray[np.float64],
-) -> tuple[slice, slice, slice]:
+) -> Box:
     """The voxels that the elliptic cylinder may touch."""
     signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
     corners = grid.world_mm_to_index((centre + signs * semi_mm) @ axes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.core.box import Box
 from osteoscope.core.grid import Grid
 
 
@@ -24,6 +25,6 @@ class Region:
 
     level: str
     method: str
-    box: tuple[slice, slice, slice]
+    box: Box
     grid: Grid
     weights: NDArray[np.float32]

@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.box import Box, bounding_box, outward
 from osteoscope.core.errors import InputError, QualityError
 from osteoscope.densitometry.depth import DepthField, depth_field
 from osteoscope.densitometry.ellipse import elliptic_mid_body
@@ -136,8 +136,7 @@ def _whole(vertebra: Vertebra, erosion_mm: float) -> Region:
     del erosion_mm  # the mask is taken as it is
     if not vertebra.mask.any():
         raise QualityError(_no(vertebra, "voxels", "check the segmentation"))
-    found = ndimage.find_objects(vertebra.mask.view(np.uint8))[0]
-    box = (found[0], found[1], found[2])
+    box = bounding_box(vertebra.mask)
     return _region(vertebra, "whole vertebra", box, vertebra.mask[box].astype(np.float32))
 
 
@@ -148,40 +147,20 @@ REGION_METHODS: Mapping[str, Callable[[Vertebra, float], Region]] = MappingProxy
         "whole-vertebra": _whole,
     }
 )
-"""Every way of drawing the region, by the name that ``--region`` takes."""
+"""Every way of drawing the region, by the name that ``--method`` takes."""
 
 
-def _region(
-    vertebra: Vertebra,
-    method: str,
-    box: tuple[slice, slice, slice],
-    weights: NDArray[np.float32],
-) -> Region:
+def _region(vertebra: Vertebra, method: str, box: Box, weights: NDArray[np.float32]) -> Region:
     """The region cut to its non-zero weights, placed in the scan's canonical array."""
-    tight: list[slice] = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        used = np.flatnonzero(np.any(weights > 0, axis=others))
-        tight.append(slice(int(used[0]), int(used[-1]) + 1))
-    cut = (tight[0], tight[1], tight[2])
-    inner = _shift(cut, box)
-    grid = vertebra.grid.crop(inner)
+    cut = bounding_box(weights > 0)
+    inner = outward(cut, box)
     return Region(
         vertebra.level,
         method,
-        _shift(inner, vertebra.box),
-        grid,
+        outward(inner, vertebra.box),
+        vertebra.grid.crop(inner),
         np.ascontiguousarray(weights[cut]),
     )
-
-
-def _shift(
-    box: tuple[slice, slice, slice], outer: tuple[slice, slice, slice]
-) -> tuple[slice, slice, slice]:
-    """``box``, which counts from the start of ``outer``, in the array that ``outer`` cuts."""
-    start = [s.start or 0 for s in outer]
-    moved = [slice(b.start + o, b.stop + o) for b, o in zip(box, start, strict=True)]
-    return (moved[0], moved[1], moved[2])
 
 
 def _body(vertebra: Vertebra) -> NDArray[np.bool_]:

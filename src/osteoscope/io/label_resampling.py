@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.core.box import Box
 from osteoscope.core.errors import GeometryError
 from osteoscope.core.grid import Grid, to_canonical
 from osteoscope.io.image_files import to_sitk
 from osteoscope.io.raw_labels import RawLabels
 from osteoscope.io.simple_itk import sitk
-
-Box = tuple[slice, slice, slice]
 
 _TOLERANCE_MM = 0.01
 _LEAST_OVERLAP = 0.01

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.core.box import Box
 from osteoscope.simulation.signed_distance import Field
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from osteoscope.simulation.canvas import Box, Canvas
+from osteoscope.core.box import Box
+from osteoscope.simulation.canvas import Canvas
 from osteoscope.simulation.signed_distance import Field, Point, capsule, coverage, ellipsoid
 from osteoscope.simulation.skeleton import vertebra_box
 from osteoscope.simulation.spine import VertebraFrame

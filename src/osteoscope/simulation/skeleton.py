@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from osteoscope.core.box import Box
 from osteoscope.core.label_schemes import label_scheme
-from osteoscope.simulation.canvas import Box, Canvas
+from osteoscope.simulation.canvas import Canvas
 from osteoscope.simulation.patient_spec import PatientSpec
 from osteoscope.simulation.signed_distance import (
     Field,

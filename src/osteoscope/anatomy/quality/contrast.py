@@ -10,8 +10,9 @@ import numpy as np
 from scipy import ndimage
 
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
-from osteoscope.anatomy.quality.surroundings import bounding_box, canonical_hu, grown_box
+from osteoscope.anatomy.quality.surroundings import canonical_hu, grown_box
 from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.box import bounding_box
 from osteoscope.core.flag import Flag
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.volume import Volume

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
-from osteoscope.anatomy.quality.surroundings import bounding_box
 from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.box import bounding_box
 from osteoscope.core.flag import Flag
 
 _COARSE_MM = 3.0

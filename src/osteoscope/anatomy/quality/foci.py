@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
-from osteoscope.anatomy.quality.surroundings import bounding_box
+from osteoscope.core.box import bounding_box
 
 _FWHM_TO_SIGMA = 1.0 / 2.3548
 _MAD_TO_SD = 1.4826

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteoscope.anatomy.quality.foci import robust_centre_and_sd
-from osteoscope.anatomy.quality.surroundings import Box, bounding_box, canonical_hu
+from osteoscope.anatomy.quality.surroundings import canonical_hu
 from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.box import Box, bounding_box
 from osteoscope.core.grid import Grid
 from osteoscope.core.volume import Volume
 

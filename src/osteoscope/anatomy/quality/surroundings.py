@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.box import Box, box_around
 from osteoscope.core.errors import InputError
 from osteoscope.core.grid import Grid
 from osteoscope.core.label_schemes import VERTEBRAE
 from osteoscope.core.volume import Volume
-
-Box = tuple[slice, slice, slice]
 
 
 def canonical_hu(volume: Volume) -> Volume:
@@ -37,11 +36,10 @@ def grown_box(boxes: Iterable[Box], margin_mm: tuple[float, float, float], grid:
     if not listed:
         raise InputError("A box around the spine needs at least one vertebra.")
     grown = []
-    for axis in range(3):
-        extra = int(np.ceil(margin_mm[axis] / grid.spacing_mm[axis]))
-        start = max(0, min(b[axis].start for b in listed) - extra)
-        stop = min(grid.shape[axis], max(b[axis].stop for b in listed) + extra)
-        grown.append(slice(start, stop))
+    sides = zip(box_around(listed), margin_mm, grid.spacing_mm, grid.shape, strict=True)
+    for side, margin, spacing, count in sides:
+        extra = int(np.ceil(margin / spacing))
+        grown.append(slice(max(0, side.start - extra), min(count, side.stop + extra)))
     return grown[0], grown[1], grown[2]
 
 
@@ -53,13 +51,3 @@ def from_head_down(vertebrae: Mapping[str, Vertebra]) -> list[Vertebra]:
 def mask_volume_cm3(mask: NDArray[np.bool_], grid: Grid) -> float:
     """Volume of a mask on its grid, cm3."""
     return float(np.count_nonzero(mask)) * grid.voxel_volume_mm3 / 1000.0
-
-
-def bounding_box(mask: NDArray[np.bool_]) -> Box:
-    """The smallest box around the true voxels of a mask that has any."""
-    found = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        hit = np.flatnonzero(mask.any(axis=others))
-        found.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return found[0], found[1], found[2]
