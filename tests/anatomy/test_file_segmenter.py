@@ -6,7 +6,6 @@ import nibabel
 import numpy as np
 import pytest
 
-from osteoscope.anatomy.segmenters import SEGMENTERS, Segmenter, make_segmenter
 from osteoscope.anatomy.segmenters.file import FileSegmenter
 from osteoscope.core.errors import GeometryError, InputError
 from osteoscope.core.grid import Grid, grid_from_spacing
@@ -85,15 +84,3 @@ def test_labels_elsewhere_are_refused(tmp_path, volume):
 def test_a_missing_file_is_one_sentence(tmp_path, volume):
     with pytest.raises(InputError, match="does not exist"):
         FileSegmenter(tmp_path / "none.nii.gz").segment(volume)
-
-
-def test_segmenters_by_name(tmp_path):
-    made = make_segmenter("file", path=tmp_path / "labels.nii.gz")
-    assert isinstance(made, FileSegmenter)
-    assert isinstance(made, Segmenter)
-    assert set(SEGMENTERS) == {"file", "totalsegmentator", "nnunet"}
-    assert isinstance(make_segmenter("totalsegmentator"), Segmenter)
-    with pytest.raises(InputError, match="file, nnunet, totalsegmentator"):
-        make_segmenter("magic")
-    with pytest.raises(InputError, match="cannot be made"):
-        make_segmenter("file", wrong=1)

@@ -76,7 +76,7 @@ def segmenter(fake: Path, **options: Any) -> TotalSegmentatorSegmenter:
 
 
 def test_the_labels_come_back_on_the_grid_of_the_scan(fake: Path, volume: Volume) -> None:
-    labels = segmenter(fake).segment(volume, None)
+    labels = segmenter(fake).segment(volume)
     expected = np.where(volume.array > 400, 52, np.where(volume.array > 200, 31, 0))
     np.testing.assert_array_equal(labels.array, expected)
     assert labels.grid is volume.grid

@@ -32,12 +32,11 @@ class FileSegmenter:
         """The method's name for the report."""
         return "file"
 
-    def segment(self, volume: Volume, scan_path: Path | None = None) -> LabelMap:  # noqa: ARG002
+    def segment(self, volume: Volume) -> LabelMap:
         """Labels of the file on the volume's grid.
 
         Args:
             volume: The scan.
-            scan_path: Not used: the labels lie in a file of their own.
 
         Raises:
             InputError: The file cannot be read, or its scheme cannot be told.

@@ -29,7 +29,7 @@ from osteoscope.io.image_files import write_volume
 PROGRAM = "nnUNetv2_predict_from_modelfolder"
 INSTALL = (
     "install nnU-Net with pip install nnunetv2, or in an environment of its own and give the "
-    "program's path"
+    "program's path (--segmenter-program)"
 )
 
 _DEVICES = {"cpu": "cpu", "gpu": "cuda", "mps": "mps"}
@@ -94,12 +94,11 @@ class NnUnetSegmenter:
         """
         return self._class_map(self._open())
 
-    def segment(self, volume: Volume, scan_path: Path | None = None) -> LabelMap:  # noqa: ARG002
+    def segment(self, volume: Volume) -> LabelMap:
         """Segment a scan.
 
         Args:
             volume: The scan, in HU.
-            scan_path: Not used: what is segmented is the volume that is measured.
 
         Returns:
             Labels of the chosen scheme on the volume's grid.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from osteoscope.core.labelmap import LabelMap
@@ -17,13 +16,11 @@ class Segmenter(Protocol):
     def name(self) -> str:
         """The method's name for the report."""
 
-    def segment(self, volume: Volume, scan_path: Path | None = None) -> LabelMap:
+    def segment(self, volume: Volume) -> LabelMap:
         """Labels of the scan on ``volume``'s grid, in the volume's own orientation.
 
         Args:
             volume: The scan.
-            scan_path: The file or folder it was read from, for segmenters that want the original;
-                None where there is none.
 
         Raises:
             InputError: The scan or the segmentation cannot be used.

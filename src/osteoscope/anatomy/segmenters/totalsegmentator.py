@@ -21,7 +21,7 @@ from osteoscope.io.image_files import write_volume
 PROGRAM = "TotalSegmentator"
 INSTALL = (
     'install it with pip install "osteoscope[totalsegmentator]", or in an environment of its own '
-    "and give the program's path"
+    "and give the program's path (--segmenter-program)"
 )
 _LARGEST_LABEL = 117
 """Classes of the task ``total``, TotalSegmentator v2."""
@@ -47,7 +47,7 @@ class TotalSegmentatorSegmenter:
         log: File that keeps what the program printed; None keeps nothing.
 
     Example:
-        ``TotalSegmentatorSegmenter(weights=Path("weights")).segment(volume, None)``
+        ``TotalSegmentatorSegmenter(weights=Path("weights")).segment(volume)``
     """
 
     executable: str | None = None
@@ -65,12 +65,11 @@ class TotalSegmentatorSegmenter:
         """The method's name for the report."""
         return "totalsegmentator-fast" if self.fast else "totalsegmentator"
 
-    def segment(self, volume: Volume, scan_path: Path | None = None) -> LabelMap:  # noqa: ARG002
+    def segment(self, volume: Volume) -> LabelMap:
         """Segment a scan.
 
         Args:
             volume: The scan, in HU.
-            scan_path: Not used: what is segmented is the volume that is measured.
 
         Returns:
             Labels of the scheme ``totalsegmentator`` on the volume's grid.

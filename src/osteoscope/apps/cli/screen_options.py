@@ -64,6 +64,27 @@ TrustCheckpoint = Annotated[
         show_default=False,
     ),
 ]
+Fast = Annotated[
+    bool | None,
+    typer.Option(
+        "--fast/--no-fast",
+        help="The segmenter's faster, coarser way.",
+        rich_help_panel=_WHERE,
+        show_default=False,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the segmenter runs: cpu, gpu, gpu:N or mps.",
+        show_default="cpu",
+        rich_help_panel=_WHERE,
+    ),
+]
+SegmenterProgram = Annotated[
+    str | None,
+    typer.Option(help="The segmenter's program, if not on PATH.", rich_help_panel=_WHERE),
+]
 Series = Annotated[
     str | None,
     typer.Option(help="Key of the DICOM series (see: osteoscope series).", rich_help_panel=_HOW),

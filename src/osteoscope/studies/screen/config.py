@@ -30,6 +30,10 @@ class ScreenConfig:
         weights: Folder with TotalSegmentator's weights.
         nnunet_model: nnU-Net v2 model folder.
         label_map: JSON file from the model's class numbers to vertebrae.
+        fast: The segmenter's faster and coarser way: TotalSegmentator's 3 mm network, nnU-Net
+            without mirrored copies.
+        device: Where the segmenter runs: ``cpu``, ``gpu``, ``gpu:N`` or ``mps``.
+        segmenter_program: The segmenter's program, where it is not on PATH.
         series: Key of the DICOM series to read; None chooses.
         identify: Write the patient's name and identifier into the result.
         trust_checkpoint: Allow a checkpoint that cannot be read without executing code in it.
@@ -52,6 +56,9 @@ class ScreenConfig:
     weights: str | None = None
     nnunet_model: str | None = None
     label_map: str | None = None
+    fast: bool = False
+    device: str = "cpu"
+    segmenter_program: str | None = None
     series: str | None = None
     identify: bool = False
     trust_checkpoint: bool = False

@@ -87,7 +87,7 @@ def screen_scan(
     tell("reading the scan")
     reading = read_scan(scan, series=config.series, identify=config.identify)
     tell(f"labelling ({segmenter.name})")
-    labels = segmenter.segment(reading.volume, scan)
+    labels = segmenter.segment(reading.volume)
     parts = _subregions(subregions, reading.volume)
     segmented = {
         "segmenter": segmenter.name,
@@ -192,4 +192,4 @@ def _write_page(
 def _subregions(path: Path | None, volume: Volume) -> LabelMap | None:
     if path is None:
         return None
-    return FileSegmenter(path, "tptbox-subregions").segment(volume, None)
+    return FileSegmenter(path, "tptbox-subregions").segment(volume)

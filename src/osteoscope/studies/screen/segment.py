@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from osteoscope.anatomy.segmenters.file import FileSegmenter
 from osteoscope.anatomy.segmenters.nnunet import NnUnetSegmenter
@@ -16,12 +18,11 @@ def chosen_segmenter(config: ScreenConfig, segmentation: Path | None) -> Segment
     """The segmenter that a screen uses.
 
     Args:
-        config: Names the segmenter and where its weights lie.
+        config: Names the segmenter, and how and with which weights it runs.
         segmentation: A label file or a folder of masks, which ``file`` needs.
 
     Raises:
         InputError: ``file`` without labels, labels beside a program, or an unknown name.
-        ModelError: A program or its weights are missing.
     """
     if config.segmenter == "file":
         if segmentation is None:
@@ -34,20 +35,41 @@ def chosen_segmenter(config: ScreenConfig, segmentation: Path | None) -> Segment
         raise InputError(
             f"A segmentation is given and --segmenter {config.segmenter} too; choose one."
         )
-    if config.segmenter == "totalsegmentator":
-        return TotalSegmentatorSegmenter(weights=_path(config.weights))
-    if config.segmenter == "nnunet":
-        if config.nnunet_model is None:
-            raise InputError("--segmenter nnunet needs --nnunet-model FOLDER.")
-        return NnUnetSegmenter(
-            Path(config.nnunet_model),
-            label_map=_path(config.label_map),
-            scheme=config.scheme,
-            trust_checkpoint=config.trust_checkpoint,
-        )
-    raise InputError(
-        f"Unknown segmenter {config.segmenter!r}; known: file, totalsegmentator, nnunet."
+    try:
+        make = PROGRAMS[config.segmenter]
+    except KeyError:
+        known = ", ".join(("file", *PROGRAMS))
+        raise InputError(f"Unknown segmenter {config.segmenter!r}; known: {known}.") from None
+    return make(config)
+
+
+def _totalsegmentator(config: ScreenConfig) -> Segmenter:
+    return TotalSegmentatorSegmenter(
+        executable=config.segmenter_program,
+        weights=_path(config.weights),
+        fast=config.fast,
+        device=config.device,
     )
+
+
+def _nnunet(config: ScreenConfig) -> Segmenter:
+    if config.nnunet_model is None:
+        raise InputError("--segmenter nnunet needs --nnunet-model FOLDER.")
+    return NnUnetSegmenter(
+        Path(config.nnunet_model),
+        label_map=_path(config.label_map),
+        scheme=config.scheme,
+        mirror=not config.fast,
+        device=config.device,
+        executable=config.segmenter_program,
+        trust_checkpoint=config.trust_checkpoint,
+    )
+
+
+PROGRAMS: Mapping[str, Callable[[ScreenConfig], Segmenter]] = MappingProxyType(
+    {"totalsegmentator": _totalsegmentator, "nnunet": _nnunet}
+)
+"""Segmenters that run as programs, by the name that ``--segmenter`` takes beside ``file``."""
 
 
 def _path(text: str | None) -> Path | None:
