@@ -11,6 +11,7 @@ import pytest
 from osteoscope.core.errors import InputError
 from osteoscope.reporting import page as page_module
 from osteoscope.reporting.page import report_html, write_report
+from osteoscope.reporting.page_content import other_findings
 from osteoscope.reporting.pictures import render_planes
 from osteoscope.reporting.templating import write_whole
 from tests.reporting.example_scan import (
@@ -48,7 +49,7 @@ def test_headline_says_category_value_interval_and_probability(
     pictures: dict[str, bytes],
 ) -> None:
     text = read_page(report_html(example_result(), pictures)).text
-    start = text.index("L1, by pickhardt-l1-hu")
+    start = text.index("L1, attenuation after Pickhardt")
     headline = text[start : text.index("Where it was measured")]
     assert "Osteoporosis likely (specific threshold)" in headline
     assert "Trabecular attenuation of L1: 104 HU , 95 % interval 88 to 119 HU" in headline
@@ -294,3 +295,13 @@ def test_every_text_colour_has_enough_contrast(scheme: str) -> None:
         for paper in papers:
             first, second = sorted((luminance(colours[text]), luminance(colours[paper])))
             assert (second + 0.05) / (first + 0.05) >= 4.5, (text, paper)
+
+
+def test_a_reason_stands_once_in_the_table() -> None:
+    result = example_result()
+    flag = next(f for f in result["flags"] if f["level"] is not None)
+    vertebra = result["vertebrae"][flag["level"]]
+    assert other_findings(result, flag["level"]) == vertebra["flags"]
+    vertebra["withheld"] = flag["message"]
+    rest = [code for code in vertebra["flags"] if code != flag["code"]]
+    assert other_findings(result, flag["level"]) == rest

@@ -85,3 +85,49 @@ def test_codes_become_words(code: str, expected: str) -> None:
 )
 def test_evidence_is_readable(value: object, expected: str) -> None:
     assert wording.evidence_text(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("plain", "printed"),
+    [
+        ("lost 35 +- 4 % of 0.6 cm3", "lost 35 ± 4 % of 0.6 cm³"),
+        ("79 mg/cm3, pixels above 0.2 g/cm2", "79 mg/cm³, pixels above 0.2 g/cm²"),
+        ("adipose -88 HU, from -20 to 60 HU", "adipose −88 HU, from −20 to 60 HU"),
+        ("10-25 HU, L1-L4, K2HPO4, --calibration", "10-25 HU, L1-L4, K2HPO4, --calibration"),
+        ("doi 10.1186/s41747-024-00483-9", "doi 10.1186/s41747-024-00483-9"),
+    ],
+)
+def test_messages_are_set_in_proper_signs(plain: str, printed: str) -> None:
+    assert wording.prose(plain) == printed
+
+
+def test_sources_of_error_are_words() -> None:
+    assert wording.error_sources(["noise", "region", "kvp"]) == "noise, region and tube voltage"
+    assert wording.error_sources(["calibration"]) == "calibration"
+
+
+def test_criteria_are_words_and_an_unknown_one_keeps_its_code() -> None:
+    assert wording.criterion_name("qct-vbmd") == "QCT density"
+    assert wording.criterion_name("of-tomorrow") == "of-tomorrow"
+
+
+def test_a_value_without_a_unit_says_what_it_is() -> None:
+    entry = {"unit": "1", "quantity": "z-score of the attenuation of L1"}
+    assert wording.judged_kind(entry) == "z-score"
+    assert wording.judged_kind({"unit": "HU", "quantity": "attenuation of L1"}) == ""
+
+
+def test_a_calibration_is_a_sentence_with_its_doubts() -> None:
+    detail = {
+        "slope_mg_cm3_per_hu": 0.50128,
+        "intercept_mg_cm3": 8.02,
+        "mineral": "HA",
+        "source": "patient's own tissues (adipose -88 HU)",
+        "warnings": ["blood was left out: 150 HU."],
+    }
+    assert wording.calibration_text({"name": "internal", "detail": detail}) == (
+        "internal: 0.501 mg/cm³ per HU, 8.0 mg/cm³ at 0 HU, in mg of HA; patient's own tissues "
+        "(adipose −88 HU). Blood was left out: 150 HU."
+    )
+    assert wording.calibration_text({"name": "table", "detail": "one row"}) == "table: one row"
+    assert wording.calibration_text({"name": "table", "detail": None}) == "table"

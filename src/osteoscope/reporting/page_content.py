@@ -72,6 +72,7 @@ def page_content(result: Mapping[str, Any]) -> dict[str, Any]:
         "vertebrae": measured,
         "codes": codes,
         "covered": _covered(measured, codes),
+        "other_findings": {name: other_findings(result, name) for name, _ in measured},
         "flag_groups": flag_groups(result),
         "facts": acquisition_facts(result["scan"]["acquisition"]),
         "spacing": _spacing(result["scan"]["spacing_mm"]),
@@ -121,6 +122,14 @@ def _covered(
             if interval is not None:
                 return list(interval["covers"])
     return []
+
+
+def other_findings(result: Mapping[str, Any], level: str) -> list[str]:
+    """Codes of a vertebra's flags, less those whose message its withheld reason already gives."""
+    vertebra = result["vertebrae"][level]
+    reason = str(vertebra.get("withheld") or "")
+    said = {f["code"] for f in result["flags"] if f["level"] == level and f["message"] in reason}
+    return [code for code in vertebra["flags"] if code not in said]
 
 
 def concerns(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:

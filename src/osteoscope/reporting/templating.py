@@ -86,5 +86,10 @@ def _environment() -> Environment:
         spelt=wording.spelt,
         evidence=wording.evidence_text,
         sentences=wording.sentences,
+        prose=wording.prose,
+        calibration=wording.calibration_text,
+        criterion_name=wording.criterion_name,
+        error_sources=wording.error_sources,
+        judged_kind=wording.judged_kind,
     )
     return environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,13 @@ _UNIT_SIGNS: Mapping[str, str] = {
     "mm2": "mm²",
     "1": "",
 }
+_POWERS: Mapping[str, str] = {"2": "²", "3": "³"}
+_CRITERIA: Mapping[str, str] = {
+    "pickhardt-l1-hu": "attenuation after Pickhardt",
+    "qct-vbmd": "QCT density",
+    "hu-norm-for-age-jang": "attenuation for age after Jang",
+}
+_SOURCES_OF_ERROR: Mapping[str, str] = {"kvp": "tube voltage", "phase": "contrast phase"}
 _TERMS: Mapping[str, str] = {
     "trabecular_median_hu": "Trabecular attenuation (median)",
     "trabecular_mean_hu": "Mean",
@@ -106,6 +114,45 @@ def percent(share: float) -> str:
 def coverage(interval: Mapping[str, Any]) -> str:
     """``95 % interval`` of an interval's level."""
     return f"{interval['level'] * 100:.0f}{_THIN_SPACE}% interval"
+
+
+def prose(text: str) -> str:
+    """A message as it is printed on a page: ``35 +- 4 %``, ``cm3`` and ``-88`` in proper signs."""
+    text = re.sub(r"\+-|\+/-", "±", text)
+    text = re.sub(r"\b([cm]m)([23])\b", lambda found: found[1] + _POWERS[found[2]], text)
+    return re.sub(r"(?<![\w.-])-(?=\d)", _MINUS, text)
+
+
+def criterion_name(code: str) -> str:
+    """A criterion in words; its code stands beside it where a machine's name is of use."""
+    return _CRITERIA.get(code, code)
+
+
+def calibration_text(calibration: Mapping[str, Any]) -> str:
+    """A calibration in a sentence or two: its line, its salt, its source and what is doubtful."""
+    detail = calibration.get("detail")
+    if not isinstance(detail, Mapping) or "slope_mg_cm3_per_hu" not in detail:
+        return f"{calibration['name']}: {evidence_text(detail)}" if detail else calibration["name"]
+    slope, intercept = detail["slope_mg_cm3_per_hu"], detail["intercept_mg_cm3"]
+    line = (
+        f"{calibration['name']}: {slope:.3f} mg/cm3 per HU, {intercept:.1f} mg/cm3 at 0 HU, in mg "
+        f"of {detail['mineral']}; {detail['source']}."
+    )
+    doubts = [f"{text[:1].upper()}{text[1:]}" for text in detail.get("warnings", ())]
+    return prose(" ".join([line, *doubts]))
+
+
+def error_sources(covers: Sequence[str]) -> str:
+    """What an interval covers, in words: ``noise, region and tube voltage``."""
+    words = [_SOURCES_OF_ERROR.get(name, name) for name in covers]
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def judged_kind(entry: Mapping[str, Any]) -> str:
+    """What a value without a unit is, such as ``z-score``; empty where its unit says it."""
+    if entry["unit"] != "1":
+        return ""
+    return str(entry.get("quantity") or "").split(" of ")[0]
 
 
 def measurement_name(code: str) -> str:
