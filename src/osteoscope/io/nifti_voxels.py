@@ -1,17 +1,17 @@
 """Voxels of a NIfTI file, read once into their place and checked to be all there.
 
 ITK's reader fills what a truncated file lacks with zeros and turns NaN into 0 without a word, and
-holds the image twice while it reads.
+holds the image twice while it reads. ISA-L inflates nearly twice as fast as zlib.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from osteoscope.core.errors import InputError
@@ -50,7 +50,7 @@ def read_nifti_voxels(
             excess += len(chunk) - len(piece)
             if excess > _MOST_EXCESS:
                 raise EOFError
-    except (OSError, EOFError, zlib.error):
+    except (OSError, EOFError, isal_zlib.error):
         filled = -1
     if filled != target.size:
         raise InputError(
@@ -67,14 +67,14 @@ def read_nifti_voxels(
 def _chunks(path: Path, zipped: bool) -> Iterator[bytes]:
     """The file's bytes, inflated; the checksum at the end of a gzip member is verified."""
     with path.open("rb", buffering=0) as file:
-        inflate = zlib.decompressobj(31)
+        inflate = isal_zlib.decompressobj(31)
         while chunk := file.read(_CHUNK):
             if not zipped:
                 yield chunk
                 continue
             while chunk:
                 if inflate.eof:
-                    inflate = zlib.decompressobj(31)
+                    inflate = isal_zlib.decompressobj(31)
                 # Labels inflate a thousandfold: without a bound one chunk would fill the memory.
                 yield inflate.decompress(chunk, _MOST_INFLATED)
                 chunk = (

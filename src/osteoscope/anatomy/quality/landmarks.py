@@ -20,6 +20,7 @@ _COARSE_MM = 2.0
 _SACRUM_REACH_MM = 60.0
 _TIGHT_MM = 4.0
 """Where a rib's own vertebra is not labelled, only a rib this close to another one counts."""
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,20 @@ def sacrum_contact(labels: LabelMap, vertebrae: Mapping[str, Vertebra]) -> Sacru
     theirs = grid.index_to_world_mm(np.argwhere(_surface(sacrum)) * steps)
     if not len(ours):
         return SacrumContact(lowest.level, None)
-    nearest = min(float(np.min(np.sum((theirs - point) ** 2, axis=1))) for point in ours)
-    return SacrumContact(lowest.level, math.sqrt(nearest))
+    return SacrumContact(lowest.level, _least_distance(ours, theirs))
+
+
+def _least_distance(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    """Between two clouds of points, in blocks that keep the table of distances small."""
+    least = math.inf
+    columns = np.ascontiguousarray(theirs.T)
+    for start in range(0, len(ours), _BLOCK):
+        block = ours[start : start + _BLOCK].T[:, :, None]
+        table = (block[0] - columns[0]) ** 2
+        table += (block[1] - columns[1]) ** 2
+        table += (block[2] - columns[2]) ** 2
+        least = min(least, float(table.min()))
+    return math.sqrt(least)
 
 
 def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
