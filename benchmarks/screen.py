@@ -3,7 +3,7 @@
 Run: ``python benchmarks/screen.py``. A simulated CT of 512 x 512 x 600 voxels is written once as
 NIfTI; then each path runs in a process of its own, so that its peak memory is its own, and the
 ratio is printed. The plain path loads the whole volume as float64, resamples volume and labels to
-1 mm, and takes the statistics of each vertebral mask eroded by 5 mm.
+1 mm (SciPy's zoom as it comes: cubic splines; nearest for the labels), and takes the statistics of each vertebral mask eroded by 5 mm.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def run_plain(folder: Path) -> dict[str, float]:
     volume = image.get_fdata()
     labels = nibabel.load(folder / "labels.nii.gz").get_fdata()
     zoom = np.array(image.header.get_zooms()[:3])
-    volume = ndimage.zoom(volume, zoom, order=1)
+    volume = ndimage.zoom(volume, zoom)
     labels = ndimage.zoom(labels, zoom, order=0)
     result = {}
     for level, number in LEVELS.items():
