@@ -43,11 +43,6 @@ class Outcome(Generic[R]):
     seconds: float = 0.0
     trace: str | None = None
 
-    @property
-    def ok(self) -> bool:
-        """Whether the function returned."""
-        return self.error is None
-
 
 def run_guarded(function: Callable[[T], R], item: T) -> Outcome[R]:
     """``function(item)`` as an :class:`Outcome`; only an interrupt or an exit passes through."""

@@ -56,11 +56,6 @@ class Frame:
         )
         return "CT" if sop in CT_CLASSES else None
 
-    @property
-    def series_uid(self) -> str:
-        """Series Instance UID, empty where the file has none."""
-        return self.file.tags.text("SeriesInstanceUID") or ""
-
 
 def frames_of(header: FileHeader) -> list[Frame]:
     """Every image of a file that holds all the pixels that it claims.

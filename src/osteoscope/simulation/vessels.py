@@ -16,7 +16,6 @@ from osteoscope.simulation.spine import VertebraFrame
 from osteoscope.simulation.tissue_values import TissueValues
 
 PLAQUE_MG_CM3 = 700.0
-_BIFURCATION_LEVEL = "L4"
 
 
 @dataclass(frozen=True)

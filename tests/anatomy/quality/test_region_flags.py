@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from osteoscope.anatomy.quality.examine import level_flags
 from osteoscope.anatomy.quality.foci import find_foci, robust_centre_and_sd
-from osteoscope.anatomy.quality.region import region_flags
 from osteoscope.core.flag import Flag
 from tests.anatomy.quality.drawn import BONE_HU, LEVELS, SPACING_MM, Drawn, draw_spine
 
@@ -37,8 +37,11 @@ def planted(
     return spine.with_values(np.where(ball, hu + noise, spine.volume.array).astype(np.int16))
 
 
-def found(drawn: Drawn, level: str = "L1") -> list[Flag]:
-    return region_flags(drawn.volume, drawn.vertebrae[level], noise_hu=10.0)
+def found(
+    drawn: Drawn, level: str = "L1", noise_hu: float | None = 10.0, **weights: NDArray[np.float32]
+) -> list[Flag]:
+    alone = {level: drawn.vertebrae[level]}
+    return level_flags(drawn.volume, alone, [level], weights=weights, noise_hu=noise_hu)
 
 
 def test_a_plain_vertebra_has_no_flag(spine: Drawn) -> None:
@@ -77,10 +80,9 @@ def test_scatter_that_is_not_noise_is_heterogeneity(spine: Drawn) -> None:
 
 def test_noise_alone_is_not_heterogeneity() -> None:
     noisy = draw_spine(80.0, seed=2)
-    vertebra = noisy.vertebrae["L1"]
-    codes = {f.code for f in region_flags(noisy.volume, vertebra, noise_hu=80.0)}
+    codes = {f.code for f in found(noisy, noise_hu=80.0)}
     assert "heterogeneous_region" not in codes
-    unknown = {f.code for f in region_flags(noisy.volume, vertebra)}
+    unknown = {f.code for f in found(noisy, noise_hu=None)}
     assert "heterogeneous_region" in unknown
 
 
@@ -123,7 +125,7 @@ def test_the_weights_decide_what_the_region_is(spine: Drawn) -> None:
     weights = np.zeros(vertebra.mask.shape, dtype=np.float32)
     k, j, i = (p - s.start for p, s in zip(drawn.place("L1"), vertebra.box, strict=True))
     weights[k - 2 : k + 3, j - 4 : j + 5, i - 4 : i + 5] = 1.0
-    inside = region_flags(drawn.volume, vertebra, weights)
+    inside = found(drawn, noise_hu=None, L1=weights)
     # Measured where the ball is, the ball is the region and the rest of the body stands apart.
     low = [f for f in inside if f.code == "lytic_focus"]
     assert low

@@ -77,9 +77,9 @@ def level_flags(
 ) -> list[Flag]:
     """The flags of what lies inside each wanted level; arguments as in :func:`examine_scan`.
 
-    The same as :func:`osteoscope.anatomy.quality.region.region_flags` for each of them, with the
-    other levels' median filled in (those with metal or cement left out) and each body cut out
-    once.
+    Metal that withholds a level silences the rest: streaks and the implant itself make every other
+    finding there meaningless. A body is held against the median of the others, those with metal
+    or cement left out.
     """
     given = weights or {}
     interiors = {

@@ -80,7 +80,7 @@ def metal_flags(
     """``metal_in_scan`` where there is any; it warns and names the levels whose slices it shares.
 
     Metal in or beside a vertebra withholds that level: see
-    :func:`osteoscope.anatomy.quality.region.region_flags`.
+    :func:`osteoscope.anatomy.quality.region.metal_near_flags`.
     """
     if not clusters:
         return []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteoscope.anatomy.quality.foci import Focus, find_foci, robust_centre_and_sd
-from osteoscope.anatomy.quality.interior import Interior, cut_interior
+from osteoscope.anatomy.quality.interior import Interior
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.surroundings import canonical_hu, mask_volume_cm3
 from osteoscope.anatomy.vertebra import Vertebra
@@ -30,44 +29,6 @@ _CEMENT_INSIDE = 0.9
 """Cement stays in the body; a screw comes through the pedicle."""
 
 
-def region_flags(
-    volume: Volume,
-    vertebra: Vertebra,
-    weights: NDArray[np.float32] | None = None,
-    limits: QualityLimits = DEFAULT_LIMITS,
-    *,
-    noise_hu: float | None = None,
-    others_hu: float | None = None,
-) -> list[Flag]:
-    """Flags of one vertebra's inside.
-
-    ``metal_in_region`` and ``cement`` withhold the level: nothing measured there is bone alone
-    (metal beside the arch only warns). ``dense_focus``, ``lytic_focus`` and
-    ``heterogeneous_region`` warn: the assessment uses the region's median, which they hardly move.
-
-    Args:
-        volume: The whole scan, HU; only ``vertebra.box`` of it is read.
-        vertebra: The vertebra, its box in the canonical scan.
-        weights: (z, y, x) in [0, 1] on ``vertebra.grid``, the measured region; where None, the
-            body (or the mask) deeper than 5 mm stands for it.
-        limits: Thresholds.
-        noise_hu: SD of the scan's noise, taken out of the region's spread where known.
-        others_hu: Median of the other levels' regions; a body that is dense or
-            destroyed as a whole shows only against them.
-
-    Raises:
-        InputError: The scan is not in HU.
-    """
-    interior = cut_interior(volume, vertebra, weights)
-    if interior is None:
-        return []
-    metal = metal_near_flags(volume, vertebra, limits)
-    if any(flag.effect == "withhold" for flag in metal):
-        # Streaks and the implant itself make every other finding here meaningless.
-        return metal
-    return metal + interior_flags(interior, limits, noise_hu=noise_hu, others_hu=others_hu)
-
-
 def interior_flags(
     interior: Interior,
     limits: QualityLimits = DEFAULT_LIMITS,
@@ -75,7 +36,18 @@ def interior_flags(
     noise_hu: float | None = None,
     others_hu: float | None = None,
 ) -> list[Flag]:
-    """All of :func:`region_flags` but metal, for a body that is already cut out."""
+    """Flags of a body's inside: cement, which withholds, else foci and scatter.
+
+    ``dense_focus``, ``lytic_focus`` and ``heterogeneous_region`` warn: the assessment uses the
+    region's median, which they hardly move.
+
+    Args:
+        interior: The body, cut out of the scan.
+        limits: Thresholds.
+        noise_hu: SD of the scan's noise, taken out of the region's spread where known.
+        others_hu: Median of the other levels' regions; a body that is dense or destroyed as a
+            whole shows only against them.
+    """
     cement = cement_flags(interior, limits)
     if cement or not interior.measurable:
         return cement

@@ -71,10 +71,6 @@ class Calibration:
         value = self.slope_mg_cm3_per_hu * hu + self.intercept_mg_cm3
         return value, math.sqrt(max(0.0, variance))
 
-    def bmd_to_hu(self, bmd_mg_cm3: float) -> float:
-        """The attenuation of a density: the line read backwards."""
-        return (bmd_mg_cm3 - self.intercept_mg_cm3) / self.slope_mg_cm3_per_hu
-
     def budget(self, measured_hu: UncertaintyBudget) -> UncertaintyBudget:
         """The density of a measured attenuation, its components scaled, the line's error added.
 
