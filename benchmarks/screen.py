@@ -3,7 +3,8 @@
 Run: ``python benchmarks/screen.py``. A simulated CT of 512 x 512 x 600 voxels is written once as
 NIfTI; then each path runs in a process of its own, so that its peak memory is its own, and the
 ratio is printed. The plain path loads the whole volume as float64, resamples volume and labels to
-1 mm (SciPy's zoom as it comes: cubic splines; nearest for the labels), and takes the statistics of each vertebral mask eroded by 5 mm.
+1 mm (SciPy's zoom as it comes: cubic splines; nearest for the labels), and takes the statistics of
+each vertebral mask eroded by 5 mm.
 """
 
 from __future__ import annotations
