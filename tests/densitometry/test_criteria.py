@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.measurement import Missing
-from osteoscope.densitometry.criteria import (
-    CRITERIA,
+from osteoscope.densitometry.assessment import (
     Assessment,
     Evidence,
     WithheldAssessment,
     assess,
-    jang_norm_hu,
 )
+from osteoscope.densitometry.criteria import CRITERIA, jang_norm_hu
 from osteoscope.densitometry.uncertainty import Component, UncertaintyBudget
 
 NO_BMD = Missing("trabecular_bmd", "No calibration was given.")
@@ -34,12 +33,12 @@ def _evidence(hu=140.0, **known):
 @pytest.mark.parametrize(
     ("hu", "category"),
     [
-        (60.0, "osteoporosis likely (specific threshold)"),
-        (110.0, "osteoporosis likely (specific threshold)"),
+        (60.0, "suggests osteoporosis (specific threshold)"),
+        (110.0, "suggests osteoporosis (specific threshold)"),
         (110.1, "indeterminate"),
         (160.0, "indeterminate"),
-        (160.1, "osteoporosis unlikely (sensitive threshold)"),
-        (240.0, "osteoporosis unlikely (sensitive threshold)"),
+        (160.1, "does not suggest osteoporosis (sensitive threshold)"),
+        (240.0, "does not suggest osteoporosis (sensitive threshold)"),
     ],
 )
 def test_pickhardt_cuts_at_110_and_160_hu(hu, category):
@@ -76,7 +75,10 @@ def test_jang_norm_at_its_published_ages():
     assert isinstance(result, Assessment)
     assert result.value == pytest.approx(-3.0)
     assert result.category == "below the range for age"
-    assert result.interval.high - result.value == pytest.approx(1.96 * 5 / 40, rel=1e-3)
+    # 5 HU of the measurement, and 21 HU between manual and automated readings as a rectangle.
+    spread = math.hypot(5.0, 21.0 / math.sqrt(3.0))
+    assert result.interval.high - result.value == pytest.approx(1.96 * spread / 40, rel=1e-3)
+    assert "norm" in result.interval.covers
     with pytest.raises(InputError, match="18 to 110"):
         jang_norm_hu(5)
 
@@ -90,7 +92,10 @@ def test_jang_norm_at_its_published_ages():
         ("pickhardt-l1-hu", Evidence("L1", Missing("hu", "L1 is cut."), NO_BMD), "L1 is cut"),
         ("qct-vbmd", _evidence(), "No calibration"),
         ("hu-norm-for-age-jang", _evidence(), "age is unknown"),
-        ("hu-norm-for-age-jang", _evidence(age_years=12.0), "18 to 110"),
+        ("hu-norm-for-age-jang", _evidence(age_years=12.0), "for adults"),
+        ("hu-norm-for-age-jang", _evidence(age_years=115.0), "18 to 110"),
+        ("pickhardt-l1-hu", _evidence(age_years=9.0, kvp=120.0), "gives an age of 9"),
+        ("qct-vbmd", _evidence(age_years=17.0, bmd=_budget(90.0, unit="mg/cm3")), "for adults"),
         ("hu-norm-for-age-jang", _evidence(age_years=60.0, kvp=140.0), "made at 140 kVp"),
     ],
 )
@@ -132,14 +137,43 @@ def test_an_unknown_criterion_is_refused_with_the_known_ones():
         assess("who", _evidence())
 
 
+def _limits(name="pickhardt-l1-hu", **known):
+    result = assess(name, _evidence(**known))
+    assert isinstance(result, Assessment)
+    return " ".join(result.limits)
+
+
 def test_what_the_scan_leaves_open_is_said():
-    unknown = assess("pickhardt-l1-hu", _evidence(140.0))
-    assert isinstance(unknown, Assessment)
-    assert "tube voltage is unknown" in " ".join(unknown.limits)
-    assert "Whether contrast was given is unknown" in " ".join(unknown.limits)
-    known = assess("pickhardt-l1-hu", _evidence(140.0, kvp=120.0, contrast_enhanced=False))
-    assert isinstance(known, Assessment)
-    assert known.limits == CRITERIA["pickhardt-l1-hu"].limits
-    enhanced = assess("pickhardt-l1-hu", _evidence(140.0, kvp=120.0, contrast_enhanced=True))
-    assert isinstance(enhanced, Assessment)
-    assert "Contrast was given" in enhanced.limits[-1]
+    unknown = _limits()
+    assert "tube voltage is unknown" in unknown
+    assert "Whether contrast was given is unknown" in unknown
+    assert "The age is unknown" in unknown
+    known = _limits(kvp=120.0, contrast_enhanced=False, age_years=70.0)
+    assert known == " ".join(CRITERIA["pickhardt-l1-hu"].limits)
+    assert "Contrast was given" in _limits(kvp=120.0, contrast_enhanced=True)
+    density = {"bmd": _budget(90.0, unit="mg/cm3"), "age_years": 70.0}
+    assert "Contrast was given" in _limits("qct-vbmd", contrast_enhanced=True, **density)
+    assert "Only L1 was judged" in _limits("qct-vbmd", contrast_enhanced=False, **density)
+
+
+def test_patients_below_50_are_told_apart_from_those_the_classes_are_for():
+    # WHO's classes: postmenopausal women and men from 50 (ISCD).
+    known = {"kvp": 120.0, "contrast_enhanced": False}
+    assert "34 years old: WHO's classes are not for" in _limits(age_years=34.0, **known)
+    assert "years old" not in _limits(age_years=50.0, **known)
+    assert "years old" not in _limits("hu-norm-for-age-jang", age_years=34.0, **known)
+
+
+def test_a_mean_that_gives_another_category_is_named():
+    # The cut points were published for means; a dense focus moves a mean and not the median.
+    means = {"same region": 131.6, "ellipse in the mid-body": 104.0}
+    said = _limits(hu=102.0, means_hu=means)
+    assert "By the mean of the same region (132 HU) the category would be 'indeterminate'" in said
+    assert "ellipse" not in said
+
+
+def test_no_category_promises_a_disease():
+    # At 110 HU the source is specific, but its PPV below 100 HU is 68 %: "likely" is too much.
+    names = [band.name for band in CRITERIA["pickhardt-l1-hu"].bands]
+    assert not any("likely" in name for name in names)
+    assert "68 %" in " ".join(CRITERIA["pickhardt-l1-hu"].limits)

@@ -14,6 +14,7 @@ from osteoscope.core.volume import Acquisition, Volume
 from osteoscope.densitometry.statistics import region_statistics
 from osteoscope.densitometry.trabecular import trabecular_region
 from osteoscope.densitometry.uncertainty import (
+    KVP_SPREAD,
     Component,
     UncertaintyBudget,
     assessment_budget,
@@ -21,6 +22,7 @@ from osteoscope.densitometry.uncertainty import (
     independent_samples,
     measurement_budget,
 )
+from osteoscope.simulation.materials import bone_hu
 
 from .budgets import body_budget
 from .solids import solid_vertebra
@@ -106,7 +108,7 @@ def test_published_sizes_add_in_quadrature():
     assert budget.interval.low == pytest.approx(100 - half)
     assert budget.interval.high == pytest.approx(100 + half)
     unknown = assessment_budget(measured, Acquisition(kvp=120.0))
-    assert unknown.interval.high < 100 + 2 * half
+    assert unknown.interval.high < 100 + half
     # Contrast can only have raised the value: 11.2 and 19.2 HU widen the lower side alone.
     expected = math.sqrt(unknown.total**2 + 11.2**2 + 19.2**2)
     assert unknown.total_low == pytest.approx(expected)
@@ -124,16 +126,52 @@ def test_a_calibration_of_this_scanner_replaces_kernel_scanner_and_voltage():
         assessment_budget(again, STATED)
 
 
-def test_probabilities_follow_the_two_half_normals():
+def test_probabilities_follow_the_two_piece_normal():
     low = Component("contrast", 8.0, "HU", "test", side="low")
     budget = UncertaintyBudget(100.0, "HU", (Component("noise", 6.0, "HU", "test"), low))
     assert budget.probability_between(-math.inf, math.inf) == pytest.approx(1.0)
-    assert budget.probability_between(100.0, math.inf) == pytest.approx(0.5)
-    assert budget.probability_between(106.0, math.inf) == pytest.approx(norm.sf(1.0))
-    assert budget.probability_between(-math.inf, 90.0) == pytest.approx(norm.cdf(-1.0))
+    # The spreads 10 below and 6 above share the probability 10 : 6.
+    assert budget.probability_between(100.0, math.inf) == pytest.approx(6 / 16)
+    assert budget.probability_between(106.0, math.inf) == pytest.approx(0.75 * norm.sf(1.0))
+    assert budget.probability_between(-math.inf, 90.0) == pytest.approx(1.25 * norm.cdf(-1.0))
+    steps = [budget.probability_between(v, v + 0.01) for v in (99.98, 99.99, 100.0, 100.01)]
+    assert max(steps) / min(steps) < 1.001
     certain = UncertaintyBudget(100.0, "HU", ())
     assert certain.probability_between(99.0, 101.0) == 1.0
     assert certain.probability_between(101.0, 110.0) == 0.0
+
+
+@pytest.mark.parametrize("spreads", [(5.0, 0.0), (5.0, 20.0), (1.0, 22.2), (0.0, 22.2)])
+def test_the_interval_leaves_2_5_percent_beyond_either_end(spreads):
+    both, low = spreads
+    budget = UncertaintyBudget(
+        150.0,
+        "HU",
+        (Component("noise", both, "HU", "t"), Component("contrast", low, "HU", "t", side="low")),
+    )
+    interval = budget.interval
+    assert budget.probability_between(-math.inf, interval.low) == pytest.approx(0.025)
+    beyond = budget.probability_between(interval.high, math.inf)
+    assert beyond == pytest.approx(0.025) or (beyond < 0.025 and interval.high == 150.0)
+
+
+def test_a_venous_scan_just_above_a_cut_point_is_not_called_safe():
+    # Portal venous contrast adds 25.7 HU on average (ECR, n = 288): 165 HU is about 139 HU.
+    measured = UncertaintyBudget(165.0, "HU", (Component("noise", 2.0, "HU", "t"),))
+    budget = assessment_budget(measured, Acquisition(kvp=120.0), contrast_enhanced=True)
+    assert budget.probability_between(160.0, math.inf) < 0.45
+    assert budget.interval.low < 139.0
+
+
+def test_an_unknown_voltage_covers_one_bone_from_100_to_140_kvp():
+    for mineral in (80.0, 120.0, 180.0):
+        at_120 = bone_hu(mineral, 0.5, 120.0)
+        for kvp in (100.0, 140.0):
+            measured = UncertaintyBudget(bone_hu(mineral, 0.5, kvp), "HU", ())
+            interval = assessment_budget(measured, Acquisition(contrast_enhanced=False)).interval
+            assert interval.low < at_120 < interval.high
+    shares = [bone_hu(m, 0.5, k) / bone_hu(m, 0.5, 120.0) for m in (100, 200) for k in (100, 140)]
+    assert (max(shares) - min(shares)) / 2 == pytest.approx(KVP_SPREAD, abs=0.01)
 
 
 def test_an_average_shrinks_noise_and_keeps_what_the_scan_shares():

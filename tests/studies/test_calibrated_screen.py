@@ -89,12 +89,54 @@ def test_a_table_with_this_scanner_gives_its_line(
     assert "calibration" in measured["trabecular_bmd_mg_cm3"]["interval"]["covers"]
 
 
+def test_the_qct_category_is_of_the_mean_of_l1_and_l2(
+    patient: tuple[SimulatedPatient, Path], tmp_path: Path
+) -> None:
+    # PMC7495321: the mean of two lumbar bodies.
+    _, folder = patient
+    result = screened(folder, tmp_path / "out", calibration="internal")
+    found = bmd_of(result)
+    values = [
+        result["vertebrae"][level]["measurements"]["trabecular_bmd_mg_cm3"]["value"]
+        for level in ("L1", "L2")
+    ]
+    assert found["level"] == "L1-L2"
+    assert found["value"] == pytest.approx(np.mean(values))
+    assert found["thresholds"][0]["label"] == "osteoporosis (QCT) below 80 mg/cm³"
+    assert any("age is unknown" in limit for limit in found["limits"])
+
+
+@pytest.mark.parametrize(("age", "given"), [("019Y", False), ("034Y", True)])
+def test_no_t_score_below_twenty_years_and_its_scope_below_fifty(
+    patient: tuple[SimulatedPatient, Path], tmp_path: Path, age: str, given: bool
+) -> None:
+    _, folder = patient
+    aged = tmp_path / "aged"
+    aged.mkdir()
+    (aged / "ct.nii.gz").symlink_to(folder / "ct.nii.gz")
+    (aged / "labels.nii.gz").symlink_to(folder / "labels.nii.gz")
+    facts = json.loads((folder / "ct.json").read_text())
+    (aged / "ct.json").write_text(json.dumps({**facts, "PatientAge": age, "PatientSex": "M"}))
+    projected = screened(aged, tmp_path / "out", calibration="internal")["virtual_dxa"]
+    assert (projected["t_score"] is not None) is given
+    assert any("none is given below 20 years" in limit for limit in projected["limits"])
+    assert any("reference is of women" in limit for limit in projected["limits"])
+
+
 def test_a_contrast_rule_stands_beside_the_value_and_changes_no_criterion(
     patient: tuple[SimulatedPatient, Path], tmp_path: Path
 ) -> None:
-    _, folder = patient
-    plain = screened(folder, tmp_path / "plain")
-    ruled = screened(folder, tmp_path / "ruled", contrast_rule="ecr-portal-venous")
+    made, folder = patient
+    # Without the aorta nothing tells whether the scan is enhanced.
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("ct.nii.gz", "ct.json"):
+        (bare / name).symlink_to(folder / name)
+    aorta = made.labels.scheme.structures["aorta"]
+    array = np.where(made.labels.array == aorta, 0, made.labels.array).astype(np.uint8)
+    write_labels(bare / "labels.nii.gz", array, made.labels.grid)
+    plain = screened(bare, tmp_path / "plain")
+    ruled = screened(bare, tmp_path / "ruled", contrast_rule="ecr-portal-venous")
     measured = ruled["vertebrae"]["L1"]["measurements"]
     median = measured["trabecular_median_hu"]["value"]
     corrected = measured["corrected_median_hu"]
@@ -102,3 +144,12 @@ def test_a_contrast_rule_stands_beside_the_value_and_changes_no_criterion(
     assert "ecr-portal-venous" in corrected["method"]
     assert corrected["interval"]["low"] < corrected["value"] - 19
     assert ruled["assessment"] == plain["assessment"]
+
+
+def test_a_scan_that_is_not_enhanced_is_not_corrected(
+    patient: tuple[SimulatedPatient, Path], tmp_path: Path
+) -> None:
+    _, folder = patient
+    ruled = screened(folder, tmp_path / "ruled", contrast_rule="ecr-portal-venous")
+    corrected = ruled["vertebrae"]["L1"]["measurements"]["corrected_median_hu"]
+    assert "not contrast-enhanced" in corrected["missing"]

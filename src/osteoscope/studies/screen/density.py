@@ -35,11 +35,16 @@ def with_density(result: LevelResult, calibration: Calibration) -> LevelResult:
 
 
 def with_correction(
-    result: LevelResult, rule_name: str, calibration: Calibration | Missing
+    result: LevelResult,
+    rule_name: str,
+    calibration: Calibration | Missing,
+    *,
+    enhanced: bool | None = None,
 ) -> LevelResult:
     """The level with its value for an unenhanced scan added, by a named published rule.
 
-    It stands beside the measured value; no criterion uses it.
+    It stands beside the measured value; no criterion uses it. A scan that is known to be
+    unenhanced has nothing to correct.
 
     Raises:
         InputError: An unknown rule.
@@ -48,6 +53,9 @@ def with_correction(
     code = CORRECTED_HU_CODE if rule.unit == "HU" else CORRECTED_DENSITY_CODE
     if isinstance(result.budget, Missing):
         return _with(result, code, Missing(code, result.budget.reason))
+    if enhanced is False:
+        reason = f"The scan is not contrast-enhanced, so {rule.name} does not apply."
+        return _with(result, code, Missing(code, reason))
     budget: UncertaintyBudget = result.budget
     if rule.unit != "HU":
         if isinstance(calibration, Missing):

@@ -32,7 +32,7 @@ from osteoscope.studies.screen.output_folder import RESULT_NAME, check_output, w
 from osteoscope.studies.screen.regions import CropWeights, region_labels
 from osteoscope.studies.screen.result import Screened, build_result
 from osteoscope.studies.screen.segment import chosen_segmenter
-from osteoscope.studies.screen.virtual import projected_density
+from osteoscope.studies.screen.virtual import projected_density, unprojected_levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ def screen_scan(
             labels,
             found.vertebrae,
             found.calibration,
-            withheld=withheld_levels(found.flags, config.levels),
+            withheld=unprojected_levels(found.flags, withheld_levels(found.flags, config.levels)),
             enhanced=known_contrast(found.flags, volume.acquisition),
             reference=config.dxa_reference,
         ),
@@ -163,8 +163,9 @@ class _Found:
         if not isinstance(calibration, Missing):
             levels = {name: with_density(result, calibration) for name, result in levels.items()}
         if config.contrast_rule is not None:
+            enhanced = known_contrast(flags, volume.acquisition)
             levels = {
-                name: with_correction(result, config.contrast_rule, calibration)
+                name: with_correction(result, config.contrast_rule, calibration, enhanced=enhanced)
                 for name, result in levels.items()
             }
         return cls(vertebrae, levels, flags, calibration)

@@ -11,8 +11,9 @@ from osteoscope.core.config_file import config_as_dict
 from osteoscope.core.flag import Flag
 from osteoscope.core.measurement import Measurement, Missing
 from osteoscope.core.provenance import created_with
+from osteoscope.densitometry.assessment import Assessment, WithheldAssessment
 from osteoscope.densitometry.calibration.line import Calibration
-from osteoscope.densitometry.criteria import CRITERIA, Assessment, WithheldAssessment
+from osteoscope.densitometry.criteria import CRITERIA, Band
 from osteoscope.io.scan import ScanReading
 from osteoscope.io.series_summary import SeriesSummary
 from osteoscope.reporting.result_schema import SCHEMA_VERSION
@@ -131,13 +132,14 @@ def _assessment(found: Assessment | WithheldAssessment) -> dict[str, Any]:
         "level": found.level,
         "limits": list(criterion.limits),
         "thresholds": [
-            {"value": band.high, "label": f"{band.name} up to {band.high:g} {criterion.unit}"}
+            {"value": band.high, "label": _threshold_label(band, criterion.unit)}
             for band in criterion.bands[:-1]
         ],
     }
     if isinstance(found, WithheldAssessment):
         return shown | {"quantity": criterion.quantity, "withheld": found.reason}
     return shown | {
+        "limits": list(found.limits),
         "quantity": found.quantity,
         "category": found.category,
         "probability": found.probability,
@@ -146,6 +148,12 @@ def _assessment(found: Assessment | WithheldAssessment) -> dict[str, Any]:
         "unit": found.unit,
         "interval": interval_dict(found.interval),
     }
+
+
+def _threshold_label(band: Band, unit: str) -> str:
+    reach = "up to" if band.includes_high else "below"
+    sign = {"mg/cm3": " mg/cm³", "1": " SD"}.get(unit, f" {unit}")
+    return f"{band.name} {reach} {band.high:g}{sign}"
 
 
 def _calibration(calibration: Calibration | Missing) -> dict[str, Any] | None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.errors import QualityError
+from osteoscope.core.flag import Flag
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.measurement import Missing
-from osteoscope.core.volume import Volume
+from osteoscope.core.volume import Acquisition, Volume
 from osteoscope.densitometry.calibration.line import Calibration
 from osteoscope.densitometry.dxa_reference import DEFAULT_REFERENCE, dxa_reference
 from osteoscope.densitometry.virtual_dxa import LEVELS, ArealDensity, VirtualDxa, virtual_dxa
 from osteoscope.studies.screen.intervals import interval_dict
 
 _FEWEST_LEVELS = 2
+_ADULT_YEARS = 20.0
+"""ISCD: no T-scores below this age."""
+_WHO_YEARS = 50.0
 
 
 def projected_density(
@@ -60,7 +65,40 @@ def projected_density(
         )
     except QualityError as error:
         return {"withheld": str(error)}
-    return _as_json(found)
+    return _as_json(_for_the_patient(found, volume.acquisition, enhanced))
+
+
+def unprojected_levels(flags: Sequence[Flag], withheld: Collection[str]) -> set[str]:
+    """The withheld levels, and those beside which metal lies: it would be projected as mineral."""
+    metal = {flag.level for flag in flags if flag.code == "metal_in_region" and flag.level}
+    return metal | set(withheld)
+
+
+def _for_the_patient(
+    found: VirtualDxa, acquisition: Acquisition, enhanced: bool | None
+) -> VirtualDxa:
+    """The same without a T-score where there is none for that age, its limits completed."""
+    age, sex = acquisition.patient_age_years, acquisition.patient_sex
+    limits = list(found.limits)
+    if enhanced is None:
+        limits.append(
+            "Whether contrast was given is unknown; enhanced vessels and marrow would count as "
+            "mineral."
+        )
+    if age is None:
+        limits.append("The age is unknown; T-scores are for postmenopausal women and older men.")
+    elif age < _WHO_YEARS:
+        limits.append(
+            f"The patient is {age:.0f} years old; T-scores are for postmenopausal women and men "
+            f"from {_WHO_YEARS:g}, and none is given below {_ADULT_YEARS:g} years (ISCD)."
+        )
+    if sex == "M" and "women" in found.reference.name:
+        limits.append("The reference is of women and the patient is a man.")
+    if sex == "F" and "-men-" in found.reference.name:
+        limits.append("The reference is of men and the patient is a woman.")
+    if age is not None and age < _ADULT_YEARS:
+        found = replace(found, t_score=None, t_score_interval=None)
+    return replace(found, limits=tuple(limits))
 
 
 def _longest_run(levels: list[str], withheld: Collection[str]) -> tuple[str, ...]:
