@@ -106,6 +106,10 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(
         (["{scan}", "--erosion-mm", "50"], "not 50.0"),
         (["{scan}", "--scheme", "other"], "Unknown label scheme 'other'; known:"),
         (["{scan}", "--config", "nowhere.toml"], "cannot be read"),
+        (["{scan}", "--method", "oval"], "Unknown region method 'oval'; known: eroded-body"),
+        (["{scan}", "--segmenter", "oracle"], "Unknown segmenter 'oracle'; known: file"),
+        (["{scan}", "--segmenter", "nnunet"], "needs --nnunet-model"),
+        (["{scan}", "--segmenter", "totalsegmentator", "--weights", "away"], "weights are not in"),
         (["nowhere.nii.gz"], "Scan 1 of 1 does not exist"),
         (["{scan}", "nowhere.nii.gz"], "Scan 2 of 2 does not exist"),
         (["{scan}", "{scan}", "--segmentation", "{scan}"], "belong to one scan, and 2 are given"),
@@ -185,6 +189,40 @@ def test_a_cohort_goes_on_after_a_failure_and_says_so(
     assert first.startswith("[1/2] p1: ")
     assert second == "[2/2] p2: failed: Slices are missing: export the series again."
     assert [call["out"].name for call in stand_in.calls] == ["p1", "p2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--method", "oval"], "Unknown region method 'oval'"),
+        (["--calibration", "away.csv"], "away.csv does not exist"),
+        (["--contrast-rule", "away"], "Unknown correction 'away'"),
+        (["--dxa-reference", "away"], "Unknown DXA reference 'away'"),
+        (["--segmenter", "totalsegmentator", "--weights", "away"], "weights are not in"),
+    ],
+)
+def test_an_option_that_fails_every_scan_is_said_once(
+    table: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    sentence: str,
+) -> None:
+    out = tmp_path / "out"
+    assert main(["screen", str(table), *words, "--out", str(out)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 1
+    assert sentence in shown.err
+    assert not out.exists()
+
+
+def test_a_cluster_looks_for_its_weights_itself(
+    monkeypatch: pytest.MonkeyPatch, table: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("osteoscope.apps.mapping.map_items", lambda *_, **__: [])
+    words = ["--segmenter", "totalsegmentator", "--weights", "away", "--out", str(tmp_path / "out")]
+    assert main(["screen", str(table), *words, "--scheduler", "tcp://node:1", "--quiet"]) == 0
 
 
 def test_a_cohort_as_json(

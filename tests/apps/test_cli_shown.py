@@ -44,6 +44,17 @@ def test_summary_begins_with_simulated_then_the_primary_assessment(result: dict[
     assert not any("trabecular median" in line for line in lines)
 
 
+def test_summary_is_never_certain_and_names_a_value_without_a_unit(
+    result: dict[str, Any],
+) -> None:
+    primary = _entry(result)
+    primary |= {"value": 0.672, "unit": "1", "interval": None, "probability": 0.9999}
+    primary["quantity"] = "z-score of the attenuation of L1 against people of the same age"
+    assert summary_lines(result)[1].endswith(
+        "; L1 z-score 0.672; probability that the category is right > 0.99"
+    )
+
+
 def test_summary_lists_exactly_the_flags_with_an_effect(result: dict[str, Any]) -> None:
     result["flags"][0]["effect"] = "none"
     shown = [line for line in summary_lines(result) if line.startswith("[")]
@@ -72,7 +83,9 @@ def test_summary_says_why_it_is_withheld_and_what_was_measured(result: dict[str,
 def test_summary_without_probability_interval_or_unit(result: dict[str, Any]) -> None:
     primary = _entry(result)
     primary |= {"probability": None, "interval": None, "value": -1.25, "unit": "1", "level": None}
-    assert summary_lines(result)[1] == f"{primary['criterion']}: {primary['category']}; -1.25"
+    primary["quantity"] = "z-score of something"
+    expected = f"{primary['criterion']}: {primary['category']}; z-score -1.25"
+    assert summary_lines(result)[1] == expected
 
 
 def test_summary_of_a_failure() -> None:

@@ -14,6 +14,7 @@ import osteoscope
 from osteoscope.anatomy.segmenters.totalsegmentator_weights import FULL
 from osteoscope.apps import doctor
 from osteoscope.apps.doctor import Check, diagnose
+from osteoscope.core.errors import ModelError
 
 
 def by_name(checks: list[Check]) -> dict[str, Check]:
@@ -47,8 +48,34 @@ def test_a_missing_library_of_an_extra_names_the_extra(monkeypatch: pytest.Monke
     monkeypatch.setattr(doctor.metadata, "version", version)
     check = by_name(diagnose())["extra cluster"]
     assert check.status == "missing"
-    assert check.remedy == 'pip install "osteoscope[cluster]"'
+    assert "pip install" in check.remedy
+    assert "[cluster]" in check.remedy
     assert "distributed is not installed" in check.detail
+
+
+def test_an_extra_is_added_to_the_environment_that_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object) -> Path:
+        raise ModelError("It is not there; install it.")
+
+    monkeypatch.setattr(doctor, "find_program", absent)
+    monkeypatch.setattr(doctor, "find_spec", lambda name: name)
+    monkeypatch.setattr(doctor, "_from_source_folder", lambda: False)
+    remedy = by_name(diagnose())["TotalSegmentator program"].remedy
+    assert remedy == 'pip install "osteoscope[totalsegmentator]"'
+    monkeypatch.setattr(doctor, "_from_source_folder", lambda: True)
+    remedy = by_name(diagnose())["TotalSegmentator program"].remedy
+    assert remedy == 'pip install -e ".[totalsegmentator]" (in the source folder)'
+    # The environment of `make demo` holds no pip, and uv must be told of it.
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+    remedy = by_name(diagnose())["nnU-Net v2 program"].remedy
+    assert remedy.endswith(f"uv pip install --python {sys.prefix} nnunetv2")
+
+
+def test_a_source_folder_is_told_from_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "DISTRIBUTION", "numpy")
+    assert not doctor._from_source_folder()
+    monkeypatch.setattr(doctor, "DISTRIBUTION", "osteoscope-that-is-not-installed")
+    assert doctor._from_source_folder()
 
 
 def test_an_old_library_is_a_warning_with_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:

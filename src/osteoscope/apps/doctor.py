@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -105,12 +107,35 @@ def _extras() -> list[Check]:
         wanted = [r for r in _requirements() if _needed(r, extra) and not _needed(r, "")]
         faults = [fault for requirement in wanted if (fault := _fault(requirement))]
         if faults:
-            install = f'pip install "{DISTRIBUTION}[{extra}]"'
+            install = _install(extra)
             checks.append(Check(f"extra {extra}", "missing", "; ".join(faults), install))
         else:
             versions = ", ".join(f"{r.name} {metadata.version(r.name)}" for r in wanted)
             checks.append(Check(f"extra {extra}", "ok", versions))
     return checks
+
+
+def _install(extra: str) -> str:
+    """The command that adds an extra to this very environment."""
+    if _from_source_folder():
+        return f'{_installer()} -e ".[{extra}]" (in the source folder)'
+    return f'{_installer()} "{DISTRIBUTION}[{extra}]"'
+
+
+def _from_source_folder() -> bool:
+    try:
+        origin = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return True
+    return "dir_info" in json.loads(origin or "{}")
+
+
+def _installer() -> str:
+    """``pip install``, or uv's where the environment holds no pip, as the one of ``make demo``."""
+    if find_spec("pip") is not None:
+        return "pip install"
+    own = Path(sys.prefix) / "bootstrap" / "bin" / "uv"
+    return f"{own if own.is_file() else 'uv'} pip install --python {sys.prefix}"
 
 
 def _requirements() -> list[Requirement]:
@@ -134,7 +159,7 @@ def _fault(requirement: Requirement) -> str:
 
 
 def _totalsegmentator() -> Check:
-    remedy = f'pip install "{DISTRIBUTION}[totalsegmentator]"'
+    remedy = _install("totalsegmentator")
     return _program("TotalSegmentator", "TotalSegmentator program", remedy, "TotalSegmentator")
 
 
@@ -157,7 +182,7 @@ def _weights(weights: Path | None, *, fast: bool) -> Check:
 
 
 def _nnunet() -> Check:
-    remedy = "pip install nnunetv2"
+    remedy = f"{_installer()} nnunetv2"
     return _program("nnUNetv2_predict_from_modelfolder", "nnU-Net v2 program", remedy, "nnunetv2")
 
 

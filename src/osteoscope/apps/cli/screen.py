@@ -46,6 +46,7 @@ def screen(
     cannot be used.
     """
     from osteoscope.apps.cli import screen_cohort, screen_scans
+    from osteoscope.apps.cli.preflight import check_options
     from osteoscope.apps.cli.sources import is_cohort
     from osteoscope.apps.mapping import map_items
 
@@ -68,8 +69,10 @@ def screen(
             )
         if no_report:
             raise InputError("A cohort's scans always get their reports; leave out --no-report.")
+        check_options(settings, here=scheduler is None)
         mapper = partial(map_items, workers=workers, scheduler=scheduler)
         screen_cohort.run(sources[0], out, settings, mapper, shown)
     else:
         scans = screen_scans.Scans(tuple(sources), segmentation, subregions)
+        check_options(settings)
         screen_scans.run(scans, out, settings, shown)

@@ -94,7 +94,11 @@ Level = Annotated[
 ]
 Method = Annotated[
     str | None,
-    typer.Option(help="Trabecular region.", show_default="eroded-body", rich_help_panel=_HOW),
+    typer.Option(
+        help="Trabecular region: eroded-body, elliptic-mid-body or whole-vertebra.",
+        show_default="eroded-body",
+        rich_help_panel=_HOW,
+    ),
 ]
 ErosionMm = Annotated[
     float | None,
@@ -105,12 +109,14 @@ ErosionMm = Annotated[
 Criterion = Annotated[
     str | None,
     typer.Option(
-        help="Criterion of the headline.", show_default="pickhardt-l1-hu", rich_help_panel=_HOW
+        help="Criterion of the headline: pickhardt-l1-hu, qct-vbmd or hu-norm-for-age-jang.",
+        show_default="pickhardt-l1-hu",
+        rich_help_panel=_HOW,
     ),
 ]
 Calibration = Annotated[
     str | None,
-    typer.Option(help="Calibration file, or: internal.", rich_help_panel=_HOW),
+    typer.Option(help="HU to mg/cm3: a table or phantom file, or: internal.", rich_help_panel=_HOW),
 ]
 ContrastRule = Annotated[
     str | None,
@@ -138,7 +144,10 @@ Workers = Annotated[
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option(help="Address of a Dask scheduler, tcp://host:port.", rich_help_panel=_MANY),
+    typer.Option(
+        help="Dask cluster: an address, a scheduler file, slurm, pbs, lsf or sge.",
+        rich_help_panel=_MANY,
+    ),
 ]
 Cohort = Annotated[
     bool | None,

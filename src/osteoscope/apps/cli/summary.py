@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from osteoscope.reporting.wording import judged_kind
+
 _HEADLINE_CODE = "trabecular_median_hu"
 
 
@@ -35,11 +37,17 @@ def summary_lines(result: Mapping[str, Any]) -> list[str]:
 def _assessment_line(entry: Mapping[str, Any]) -> str:
     if "withheld" in entry:
         return f"{entry['criterion']}: withheld. {entry['withheld']}"
-    line = f"{entry['criterion']}: {entry['category']}"
-    line += f"; {entry['level']} {_value(entry)}" if entry["level"] else f"; {_value(entry)}"
+    words = (entry["level"], judged_kind(entry), _value(entry))
+    judged = " ".join(word for word in words if word)
+    line = f"{entry['criterion']}: {entry['category']}; {judged}"
     if entry["probability"] is None:
         return line
-    return f"{line}; probability that the category is right {entry['probability']:.2f}"
+    return f"{line}; probability that the category is right {_probability(entry['probability'])}"
+
+
+def _probability(share: float) -> str:
+    """To two digits, and never certain."""
+    return "> 0.99" if share > 0.99 else f"{share:.2f}"
 
 
 def _attenuation_line(level: str, measurements: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,46 @@
+"""What can be known to be wrong before the first scan is read, so that it is said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from osteoscope.core.errors import InputError
+
+if TYPE_CHECKING:
+    from osteoscope.studies.screen.config import ScreenConfig
+
+
+def check_options(config: ScreenConfig, *, here: bool = True) -> None:
+    """Refuse options that would fail every scan: reading ten thousand of them tells no more.
+
+    Args:
+        config: The options of the screen.
+        here: The scans are read on this machine; elsewhere the weights may lie in other places.
+
+    Raises:
+        InputError: An unknown region, rule, reference or segmenter, or a calibration file that
+            cannot be used.
+        ModelError: TotalSegmentator's weights are asked for and are not there.
+        QualityError: The rods of a phantom fit no line.
+    """
+    from osteoscope.densitometry.corrections import correction_rule
+    from osteoscope.densitometry.dxa_reference import dxa_reference
+    from osteoscope.densitometry.trabecular import REGION_METHODS
+    from osteoscope.studies.screen.calibrate import read_calibration
+    from osteoscope.studies.screen.segment import chosen_segmenter
+
+    if config.method not in REGION_METHODS:
+        known = ", ".join(REGION_METHODS)
+        raise InputError(f"Unknown region method {config.method!r}; known: {known}.")
+    if config.contrast_rule is not None:
+        correction_rule(config.contrast_rule)
+    if config.dxa_reference is not None:
+        dxa_reference(config.dxa_reference)
+    read_calibration(config.calibration)
+    if config.segmenter != "file":
+        chosen_segmenter(config, None)
+    if here and config.segmenter == "totalsegmentator":
+        from osteoscope.anatomy.segmenters.totalsegmentator_weights import find_weights
+
+        find_weights(None if config.weights is None else Path(config.weights), fast=config.fast)
