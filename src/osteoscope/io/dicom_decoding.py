@@ -29,7 +29,7 @@ PLUGINS: Mapping[str, str] = {
     "1.2.840.10008.1.2.4.203": "pylibjpeg",  # High-Throughput JPEG 2000
     "1.2.840.10008.1.2.4.80": "pyjpegls",  # JPEG-LS, lossless
     "1.2.840.10008.1.2.4.81": "pyjpegls",  # JPEG-LS, near-lossless
-    "1.2.840.10008.1.2.5": "pydicom",  # RLE; pylibjpeg-rle panics on damaged data
+    "1.2.840.10008.1.2.5": "pydicom",  # RLE; the plugin pylibjpeg-rle panics on damaged data
 }
 """pydicom decoding plugin by transfer syntax. A plugin is always named: left to itself pydicom
 would also take pylibjpeg-libjpeg (GPL) where that happens to be installed."""

@@ -50,7 +50,8 @@ def read_nifti_voxels(
             excess += len(chunk) - len(piece)
             if excess > _MOST_EXCESS:
                 raise EOFError
-    except (OSError, EOFError, isal_zlib.error):
+    # The stub takes the class for an instance.
+    except (OSError, EOFError, isal_zlib.error):  # type: ignore[misc]
         filled = -1
     if filled != target.size:
         raise InputError(

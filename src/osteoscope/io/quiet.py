@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 from osteoscope.io.simple_itk import sitk
 
-_LOGGERS = ("pydicom", "pylibjpeg", "openjpeg", "rle", "jpeg_ls")
+_LOGGERS = ("pydicom", "pylibjpeg", "openjpeg", "jpeg_ls")
 
 
 class _Silence:
