@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from osteoscope.studies.screen.config import ScreenConfig
 
 
-def check_options(config: ScreenConfig, *, here: bool = True) -> None:
+def check_options(
+    config: ScreenConfig, segmentation: Path | None = None, *, here: bool = True
+) -> None:
     """Refuse options that would fail every scan: reading ten thousand of them tells no more.
 
     Args:
         config: The options of the screen.
+        segmentation: The labels of the one scan, where they are given.
         here: The scans are read on this machine; elsewhere the weights may lie in other places.
 
     Raises:
@@ -39,7 +42,7 @@ def check_options(config: ScreenConfig, *, here: bool = True) -> None:
         dxa_reference(config.dxa_reference)
     read_calibration(config.calibration)
     if config.segmenter != "file":
-        chosen_segmenter(config, None)
+        chosen_segmenter(config, segmentation)
     if here and config.segmenter == "totalsegmentator":
         from osteoscope.anatomy.segmenters.totalsegmentator_weights import find_weights
 

@@ -74,5 +74,5 @@ def screen(
         screen_cohort.run(sources[0], out, settings, mapper, shown)
     else:
         scans = screen_scans.Scans(tuple(sources), segmentation, subregions)
-        check_options(settings)
+        check_options(settings, segmentation)
         screen_scans.run(scans, out, settings, shown)
