@@ -3,8 +3,8 @@
 Run: ``python benchmarks/screen.py``. A simulated CT of 512 x 512 x 600 voxels is written once as
 NIfTI; then each path runs in a process of its own, so that its peak memory is its own, and the
 ratio is printed. The plain path loads the whole volume as float64, resamples volume and labels to
-1 mm (SciPy's zoom as it comes: cubic splines; nearest for the labels), and takes the statistics of
-each vertebral mask eroded by 5 mm.
+1 mm (SciPy's zoom as it comes: cubic splines; nearest for the labels), and takes the mean and
+median of each vertebral mask after five erosions, as a first script does.
 """
 
 from __future__ import annotations
@@ -54,18 +54,24 @@ def run_plain(folder: Path) -> dict[str, float]:
     image = nibabel.load(folder / "ct.nii.gz")
     volume = image.get_fdata()
     labels = nibabel.load(folder / "labels.nii.gz").get_fdata()
+    read = time.perf_counter()
     zoom = np.array(image.header.get_zooms()[:3])
     volume = ndimage.zoom(volume, zoom)
     labels = ndimage.zoom(labels, zoom, order=0)
+    resampled = time.perf_counter()
     result = {}
     for level, number in LEVELS.items():
-        mask = labels == number
-        box = ndimage.find_objects(mask.astype(np.uint8))[0]
-        core = ndimage.distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1, 1:-1] > 5
-        values = volume[box][core]
+        core = ndimage.binary_erosion(labels == number, iterations=5)
+        values = volume[core]
         result[level] = {"mean": float(values.mean()), "median": float(np.median(values))}
     (folder / "plain.json").write_text(json.dumps(result))
-    return {"seconds": time.perf_counter() - start}
+    end = time.perf_counter()
+    return {
+        "seconds": end - start,
+        "read": read - start,
+        "resample": resampled - read,
+        "measure": end - resampled,
+    }
 
 
 def run_osteoscope(folder: Path) -> dict[str, float]:
@@ -130,8 +136,11 @@ def main() -> None:
         share = found["peak_mb"] / volume_mb
         print(
             f"{name:11s} {found['seconds']:7.2f} s  peak {found['peak_mb']:6.0f} MB "
-            f"({share:.1f} x the int16 volume)"
+            f"({share:.2f} x the int16 volume)"
         )
+        stages = {k: v for k, v in found.items() if k not in ("seconds", "peak_mb")}
+        if stages:
+            print(" " * 11, ", ".join(f"{k} {v:.2f} s" for k, v in stages.items()))
     ratio = best["plain"]["seconds"] / best["osteoscope"]["seconds"]
     print(f"osteoscope is {ratio:.1f} times as fast as the plain path.")
 
