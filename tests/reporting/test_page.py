@@ -11,7 +11,7 @@ import pytest
 from osteoscope.core.errors import InputError
 from osteoscope.reporting import page as page_module
 from osteoscope.reporting.page import report_html, write_report
-from osteoscope.reporting.page_content import other_findings
+from osteoscope.reporting.page_content import assessed_levels, other_findings
 from osteoscope.reporting.pictures import render_planes
 from osteoscope.reporting.templating import write_whole
 from tests.reporting.example_scan import (
@@ -305,3 +305,18 @@ def test_a_reason_stands_once_in_the_table() -> None:
     vertebra["withheld"] = flag["message"]
     rest = [code for code in vertebra["flags"] if code != flag["code"]]
     assert other_findings(result, flag["level"]) == rest
+
+
+def test_a_mean_of_two_vertebrae_marks_both(pictures: dict[str, bytes]) -> None:
+    result = example_result()
+    primary = next(
+        e for e in result["assessment"] if e["criterion"] == result["primary_assessment"]
+    )
+    assert assessed_levels(primary) == ("L1",)
+    one = report_html(result, pictures).count('<tr class="assessed">')
+    primary["level"] = "L1-L2"
+    assert assessed_levels(primary) == ("L1", "L2")
+    html = report_html(result, pictures)
+    assert html.count('<tr class="assessed">') == one + 1
+    assert "L1-L2, attenuation after Pickhardt" in read_page(html).text
+    assert assessed_levels({"level": None}) == ()

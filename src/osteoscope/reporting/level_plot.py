@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from osteoscope.core.label_schemes import VERTEBRAE
 from osteoscope.reporting.cut_points import cut_points
-from osteoscope.reporting.page_content import primary_assessment
+from osteoscope.reporting.page_content import assessed_levels, primary_assessment
 from osteoscope.reporting.wording import number
 
 PLOT_LEVELS: tuple[str, ...] = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
@@ -53,7 +53,7 @@ def render_level_plot(result: Mapping[str, Any]) -> bytes | None:
     axes = figure.add_subplot()
     _draw_cut_points(axes, cut_points(primary), len(levels))
     for level, measurement, withheld in points:
-        assessed = level == primary.get("level") and withheld is None
+        assessed = level in assessed_levels(primary) and withheld is None
         _draw_point(axes, levels.index(level), measurement, assessed, withheld is not None)
     _finish(axes, levels, {level for level, _, _ in points})
     if result["simulated"]:

@@ -43,6 +43,15 @@ def primary_assessment(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return entry
 
 
+def assessed_levels(assessment: Mapping[str, Any]) -> tuple[str, ...]:
+    """The vertebrae that an assessment rests on: one, or those of a range such as ``L1-L2``."""
+    first, _, last = str(assessment.get("level") or "").partition("-")
+    if first not in VERTEBRAE:
+        return ()
+    start, end = VERTEBRAE.index(first), VERTEBRAE.index(last or first)
+    return tuple(VERTEBRAE[start : end + 1])
+
+
 def judged_code(assessment: Mapping[str, Any]) -> str | None:
     """Code of the measurement that an assessment judges; None where it judges none directly."""
     quantity = str(assessment.get("quantity") or "")
@@ -62,6 +71,7 @@ def page_content(result: Mapping[str, Any]) -> dict[str, Any]:
     codes = table_codes(measured, judged_code(primary))
     return {
         "primary": primary,
+        "assessed": assessed_levels(primary),
         "quantity": _quantity_words(primary),
         "method": _method(result, primary),
         "others": [e for e in result["assessment"] if e is not primary],
@@ -139,10 +149,15 @@ def concerns(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _effective(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Findings with an effect; those of the assessed vertebra, then of the scan, lead."""
-    level = result["config"].get("level") or primary_assessment(result).get("level")
+    primary = primary_assessment(result)
+    levels = {
+        None,
+        result["config"].get("level") or primary.get("level"),
+        *assessed_levels(primary),
+    }
 
     def rank(flag: Mapping[str, Any]) -> tuple[bool, bool, int, bool]:
-        elsewhere = flag["level"] not in (None, level)
+        elsewhere = flag["level"] not in levels
         weight = _SEVERITY_ORDER[flag["severity"]]
         return elsewhere, flag["effect"] == "warn", weight, flag["level"] is None
 
@@ -172,7 +187,8 @@ def flag_groups(result: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[
 
 def _method(result: Mapping[str, Any], primary: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The measurement that the headline rests on, with its method and region."""
-    vertebra = result["vertebrae"].get(primary.get("level"), {"measurements": {}})
+    level = next(iter(assessed_levels(primary)), None)
+    vertebra = result["vertebrae"].get(level, {"measurements": {}})
     found: Mapping[str, Any] | None = vertebra["measurements"].get(judged_code(primary))
     return found if found is not None and "value" in found else None
 
