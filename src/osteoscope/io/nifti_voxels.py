@@ -7,6 +7,7 @@ holds the image twice while it reads. ISA-L inflates nearly twice as fast as zli
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def read_nifti_voxels(
     target = array.reshape(-1).view(np.uint8)
     filled, excess = -storage.offset, 0
     try:
-        for chunk in _chunks(path, storage.zipped):
+        for chunk in _ahead(_chunks(path, storage.zipped)):
             piece = np.frombuffer(chunk, np.uint8)
             if filled < 0:
                 piece, filled = piece[-filled:], min(0, filled + len(piece))
@@ -63,6 +64,15 @@ def read_nifti_voxels(
     if (storage.slope, storage.intercept) == (1.0, 0.0):
         return array
     return _scaled(array, storage.slope, storage.intercept)
+
+
+def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks, each made while the one before it is used: inflating lets go of the GIL."""
+    with ThreadPoolExecutor(max_workers=1) as inflating:
+        coming = inflating.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = inflating.submit(next, chunks, None)
+            yield chunk
 
 
 def _chunks(path: Path, zipped: bool) -> Iterator[bytes]:
