@@ -123,7 +123,7 @@ def correction_table() -> str:
 
 def reference_table() -> str:
     """Every young-adult reference of the virtual DXA T-score."""
-    from osteoscope.densitometry.dxa_reference import REFERENCES
+    from osteoscope.core.dxa_reference import REFERENCES
 
     rows = ["| `--dxa-reference` | mean ± SD, g/cm² | source |", "|---|---|---|"]
     rows += [

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import doctest
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osteoscope.core import box
 from osteoscope.core.box import Box, bounding_box, box_around, inward, outward
 
 SIDES = st.tuples(st.integers(0, 4), st.integers(1, 4)).map(lambda s: slice(s[0], s[0] + s[1]))
@@ -36,9 +33,3 @@ def test_a_box_of_a_crop_names_the_same_voxels_of_the_whole(inner: Box, outer: B
     assert inward(padded, outer) == inner
     start = tuple(slice(s.start, None) for s in outer)
     assert np.array_equal(whole[start][inner], whole[padded])
-
-
-def test_examples_run() -> None:
-    results = doctest.testmod(box)
-    assert results.attempted > 0
-    assert results.failed == 0

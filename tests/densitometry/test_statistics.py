@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from osteoscope.core.errors import GeometryError, InputError, QualityError
 from osteoscope.core.grid import grid_from_spacing
+from osteoscope.core.robust import weighted_quantiles
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.region import Region
-from osteoscope.densitometry.statistics import region_statistics, weighted_quantiles
+from osteoscope.densitometry.statistics import region_statistics
 
 SHAPE = (3, 4, 5)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from osteoscope.anatomy.vertebra import BodyHeights, Vertebra
+from osteoscope.core.dxa_reference import REFERENCES
 from osteoscope.core.errors import InputError, QualityError
 from osteoscope.core.grid import Grid, grid_from_spacing
 from osteoscope.core.label_schemes import label_scheme
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.calibration.line import Calibration
-from osteoscope.densitometry.dxa_reference import REFERENCES
 from osteoscope.densitometry.virtual_dxa import LEVELS, NAME, virtual_dxa
 
 SPACING = (2.0, 1.0, 1.0)

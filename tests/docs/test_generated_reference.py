@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from osteoscope.core.dxa_reference import REFERENCES
 from osteoscope.densitometry.corrections import CORRECTIONS
-from osteoscope.densitometry.dxa_reference import REFERENCES
 from osteoscope.reporting.result_schema import result_schema
 from tests.docs.code_blocks import DOCS
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from osteoscope.core.dxa_reference import DxaReference
 from osteoscope.core.errors import InputError
 from osteoscope.simulation.dxa import (
     HOLOGIC_WOMEN_L1_L4,
     PRECISION_CV,
-    DxaReference,
     examine_dxa,
     who_class,
 )
@@ -42,7 +42,7 @@ def test_the_t_score_is_relative_to_the_reference(patient: PatientSpec) -> None:
     assert dxa.measured_g_cm2 == pytest.approx(dxa.total_g_cm2 * (1 + 1.5 * PRECISION_CV))
     expected = (dxa.measured_g_cm2 - HOLOGIC_WOMEN_L1_L4.mean_g_cm2) / 0.110
     assert dxa.t_score == pytest.approx(expected, abs=0.051)
-    shifted = examine_dxa(patient, DxaReference("other", dxa.total_g_cm2 + 5.0, 1.0))
+    shifted = examine_dxa(patient, DxaReference("other", dxa.total_g_cm2 + 5.0, 1.0, "made up"))
     assert shifted.who_class == "osteoporosis"
 
 

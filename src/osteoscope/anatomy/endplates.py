@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from osteoscope.anatomy.frame import Lattice
 from osteoscope.anatomy.vertebra import BodyHeights
+from osteoscope.core.robust import MAD_TO_SD
 
 _FOOTPRINT_SHARE = 0.8
 """Share of the half-axes of the body's outline inside which the endplates are fitted: the rim
@@ -147,7 +148,7 @@ def endplate_normal(surfaces: Surfaces, upper: bool) -> NDArray[np.float64] | No
         solution = np.linalg.lstsq(design * weight[:, None], s * weight, rcond=None)[0]
         residual = s - design @ solution
         # The floor keeps a smooth dish from being treated as outliers.
-        scale = max(1.0, 1.4826 * float(np.median(np.abs(residual))))
+        scale = max(1.0, MAD_TO_SD * float(np.median(np.abs(residual))))
         weight = np.maximum(1e-3, 1.0 - np.minimum(1.0, (residual / (4.0 * scale)) ** 2))
     normal = np.array([-solution[1], -solution[2], 1.0])
     return np.asarray(normal / np.linalg.norm(normal))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from osteoscope.core.errors import OsteoscopeError
 
+Z95 = 1.959963984540054
+"""Half the width of a normal distribution's central 95 %, in standard deviations."""
+
 
 @dataclass(frozen=True)
 class Interval:

@@ -11,6 +11,10 @@ from osteoscope.core.box import Box
 from osteoscope.core.errors import GeometryError
 from osteoscope.core.grid import Grid, to_canonical
 
+STANDARD_KVP, KVP_TOLERANCE = 120.0, 0.5
+"""The tube voltage of the published thresholds, and how far a stated one may lie from a nominal
+one, kV: nominal voltages are whole steps of 10 or 20."""
+
 Unit = Literal["HU", "mg/cm3"]
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.measurement import Interval, Missing
+from osteoscope.core.volume import KVP_TOLERANCE, STANDARD_KVP
 from osteoscope.densitometry.criteria import (
     CRITERIA,
     MANUAL_SHIFT_HU,
@@ -185,7 +186,7 @@ def _by_the_mean(criterion: Criterion, evidence: Evidence) -> list[str]:
 
 
 def _attenuation(evidence: Evidence) -> UncertaintyBudget | Missing:
-    if evidence.kvp is not None and abs(evidence.kvp - 120.0) > 0.5:
+    if evidence.kvp is not None and abs(evidence.kvp - STANDARD_KVP) > KVP_TOLERANCE:
         return Missing("HU", f"It holds at 120 kVp; this scan was made at {evidence.kvp:g} kVp.")
     return evidence.hu
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscope.core.errors import GeometryError, InputError, QualityError
+from osteoscope.core.errors import GeometryError, QualityError
+from osteoscope.core.robust import MAD_TO_SD, weighted_quantiles
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.region import Region
 
@@ -58,7 +59,7 @@ class RegionStatistics:
     @property
     def robust_sd(self) -> float:
         """1.4826 times the MAD: the SD of a normal distribution with that MAD."""
-        return 1.4826 * self.mad
+        return MAD_TO_SD * self.mad
 
 
 def region_values(
@@ -129,34 +130,3 @@ def region_statistics(volume: Volume, region: Region) -> RegionStatistics:
         p75=p75,
         p90=p90,
     )
-
-
-def weighted_quantiles(
-    values: NDArray[np.float64], weights: NDArray[np.float64], levels: tuple[float, ...]
-) -> tuple[float, ...]:
-    """Quantiles of a weighted sample: the inverse of its distribution, averaged at its steps.
-
-    Args:
-        values: (n,) finite.
-        weights: (n,) not negative, with a positive sum.
-        levels: Levels in [0, 1].
-
-    Raises:
-        InputError: No weight, or a level outside [0, 1].
-    """
-    if not weights.size or weights.min() < 0 or weights.sum() <= 0:
-        raise InputError("A weighted quantile needs weights that are not negative and not all 0.")
-    if any(not 0.0 <= level <= 1.0 for level in levels):
-        raise InputError(f"Quantile levels lie within 0 to 1, not {levels}.")
-    order = np.argsort(values, kind="stable")
-    ordered, cumulative = values[order], np.cumsum(weights[order])
-    # A step that is met up to the rounding of float32 weights counts as met, else weights that
-    # are equal on paper would not average.
-    slack = 1e-6 * cumulative[-1]
-    result = []
-    for level in levels:
-        target = level * cumulative[-1]
-        low = min(int(np.searchsorted(cumulative, target - slack)), len(ordered) - 1)
-        high = min(int(np.searchsorted(cumulative, target + slack, side="right")), len(ordered) - 1)
-        result.append(float(ordered[low] + ordered[high]) / 2)
-    return tuple(result)

@@ -13,9 +13,10 @@ from scipy.special import ndtr, ndtri
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.measurement import Interval
-from osteoscope.core.volume import Acquisition, Volume
+from osteoscope.core.robust import weighted_quantiles
+from osteoscope.core.volume import KVP_TOLERANCE, STANDARD_KVP, Acquisition, Volume
 from osteoscope.densitometry.region import Region
-from osteoscope.densitometry.statistics import RegionStatistics, region_values, weighted_quantiles
+from osteoscope.densitometry.statistics import RegionStatistics, region_values
 
 REGION_STEP_MM = 1.0
 """The surface of a segmentation is taken to be known to about this."""
@@ -197,7 +198,7 @@ def assessment_budget(
     if not scanner_calibrated:
         added.append(Component("kernel", KERNEL_CV * value, unit, _PRECISION_SOURCE))
         added.append(Component("scanner", SCANNER_CV * value, unit, _PRECISION_SOURCE))
-        if acquisition.kvp is None or abs(acquisition.kvp - 120.0) > 0.5:
+        if acquisition.kvp is None or abs(acquisition.kvp - STANDARD_KVP) > KVP_TOLERANCE:
             spread = KVP_SPREAD * value / math.sqrt(3.0)
             added.append(Component("kvp", spread, unit, _KVP_SOURCE))
     enhanced = acquisition.contrast_enhanced if contrast_enhanced is None else contrast_enhanced

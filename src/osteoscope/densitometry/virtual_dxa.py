@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.dxa_reference import DEFAULT_REFERENCE, DxaReference, dxa_reference
 from osteoscope.core.errors import InputError, QualityError
 from osteoscope.core.labelmap import LabelMap
-from osteoscope.core.measurement import Interval
+from osteoscope.core.measurement import Z95, Interval
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.calibration.line import Calibration
-from osteoscope.densitometry.dxa_reference import DEFAULT_REFERENCE, DxaReference, dxa_reference
 from osteoscope.densitometry.dxa_regions import BodyExtent, column_span, row_edges, whole_voxels
 from osteoscope.densitometry.projection import MineralMap, project_mineral
 
@@ -36,7 +36,6 @@ THICK_MM = 3.0
 NAME = "virtual DXA T-score"
 """What the T-score is called; it is never a DXA T-score."""
 
-_Z95 = 1.959963984540054
 _MIN_LEVELS = 2
 
 
@@ -200,7 +199,7 @@ def _density(
     value = content / area
     error = math.sqrt(of_line**2 + value**2 * (bias**2 + METHOD_CV**2))
     interval = Interval(
-        value - _Z95 * error, value + _Z95 * error, 0.95, ("calibration", "method on simulations")
+        value - Z95 * error, value + Z95 * error, 0.95, ("calibration", "method on simulations")
     )
     return ArealDensity(value, area, content, interval)
 

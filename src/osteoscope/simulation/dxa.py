@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.core.dxa_reference import DxaReference, dxa_reference
 from osteoscope.core.errors import InputError
 from osteoscope.simulation.patient_spec import PatientSpec
 from osteoscope.simulation.signed_distance import Field
@@ -32,26 +33,7 @@ PRECISION_CV = 0.0108
 """Short-term precision of Hologic at the spine, mean of 57 studies (Wilson and Smith, Hologic)."""
 
 
-@dataclass(frozen=True)
-class DxaReference:
-    """Young adults that a T-score is relative to.
-
-    Args:
-        name: Name to cite.
-        mean_g_cm2: Their mean areal BMD of L1-L4.
-        sd_g_cm2: Their spread.
-    """
-
-    name: str
-    mean_g_cm2: float
-    sd_g_cm2: float
-
-
-HOLOGIC_WOMEN_L1_L4 = DxaReference(
-    "Hologic manufacturer's reference, white women, L1-L4 (peak 1.047, SD 0.110 g/cm2)",
-    1.047,
-    0.110,
-)
+HOLOGIC_WOMEN_L1_L4 = dxa_reference("hologic-women-l1-l4")
 """One reference for both sexes, as the WHO's definition has it; the values commonly quoted for this
 manufacturer (after Kelly, J Bone Miner Res 1990), whose tables are not public."""
 
@@ -67,7 +49,7 @@ class DxaTruth:
         measured_g_cm2: The same with this examination's precision error.
         t_score: From the measured value.
         who_class: From the T-score, rounded to one decimal as reports print it.
-        reference: Name of the reference.
+        reference: The reference, in words.
     """
 
     areal_bmd_g_cm2: Mapping[str, float]
@@ -125,7 +107,7 @@ def examine_dxa(
     total = mass / sum(area.values())
     measured = total * (1.0 + PRECISION_CV * patient.dxa_noise_sd)
     score = round((measured - reference.mean_g_cm2) / reference.sd_g_cm2, 1)
-    return DxaTruth(areal, area, total, measured, score, who_class(score), reference.name)
+    return DxaTruth(areal, area, total, measured, score, who_class(score), reference.source)
 
 
 def _regions(frames: dict[str, VertebraFrame]) -> dict[str, tuple[float, float, float, float]]:

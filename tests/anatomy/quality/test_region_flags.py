@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from osteoscope.anatomy.quality.examine import level_flags
-from osteoscope.anatomy.quality.foci import find_foci, robust_centre_and_sd
+from osteoscope.anatomy.quality.foci import find_foci
 from osteoscope.core.flag import Flag
+from osteoscope.core.robust import robust_centre_and_sd
 from tests.anatomy.quality.drawn import BONE_HU, LEVELS, SPACING_MM, Drawn, draw_spine
 
 VOXEL_CM3 = float(np.prod(SPACING_MM)) / 1000

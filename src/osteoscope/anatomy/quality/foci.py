@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.core.box import bounding_box
+from osteoscope.core.robust import robust_centre_and_sd
 
 _FWHM_TO_SIGMA = 1.0 / 2.3548
-_MAD_TO_SD = 1.4826
 _GAP_MM = 3.0
 """Values farther than this outside the search never reach a voxel inside it by smoothing."""
 
@@ -87,30 +87,6 @@ def find_foci(
             )
         )
     return found
-
-
-def robust_centre_and_sd(
-    values: NDArray[np.floating], weights: NDArray[np.floating]
-) -> tuple[float, float]:
-    """Weighted median and 1.4826 times the weighted median absolute deviation.
-
-    Args:
-        values: Any shape.
-        weights: The same shape, not negative, not all zero.
-
-    >>> robust_centre_and_sd(np.array([1.0, 2.0, 3.0, 99.0]), np.array([1.0, 1.0, 1.0, 0.0]))
-    (2.0, 1.4826)
-    """
-    used = weights > 0
-    data, share = values[used].astype(np.float64), weights[used].astype(np.float64)
-    centre = _weighted_median(data, share)
-    return centre, _MAD_TO_SD * _weighted_median(np.abs(data - centre), share)
-
-
-def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    order = np.argsort(values)
-    cumulative = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(cumulative, 0.5 * cumulative[-1])])
 
 
 def _smoothed_inside(

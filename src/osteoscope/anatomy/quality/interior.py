@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteoscope.anatomy.quality.foci import robust_centre_and_sd
 from osteoscope.anatomy.quality.surroundings import canonical_hu
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.box import Box, bounding_box
 from osteoscope.core.grid import Grid
+from osteoscope.core.robust import robust_centre_and_sd
 from osteoscope.core.volume import Volume
 
 REGION_DEPTH_MM = 5.0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from osteoscope.anatomy.quality.foci import Focus, find_foci, robust_centre_and_sd
+from osteoscope.anatomy.quality.foci import Focus, find_foci
 from osteoscope.anatomy.quality.interior import Interior
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.surroundings import canonical_hu, mask_volume_cm3
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.flag import Flag
+from osteoscope.core.robust import robust_centre_and_sd
 from osteoscope.core.volume import Volume
 
 _INNER_MM = 4.0

@@ -27,8 +27,8 @@ def check_options(
         ModelError: TotalSegmentator's weights are asked for and are not there.
         QualityError: The rods of a phantom fit no line.
     """
+    from osteoscope.core.dxa_reference import dxa_reference
     from osteoscope.densitometry.corrections import correction_rule
-    from osteoscope.densitometry.dxa_reference import dxa_reference
     from osteoscope.densitometry.trabecular import REGION_METHODS
     from osteoscope.studies.screen.calibrate import read_calibration
     from osteoscope.studies.screen.segment import chosen_segmenter

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteoscope.core.errors import InputError, QualityError
+from osteoscope.core.measurement import Z95
 from osteoscope.densitometry.calibration.line import Calibration, Mineral
 
 R2_WARNS_BELOW = 0.98
@@ -67,7 +68,7 @@ def fit_phantom(rods: Sequence[Rod], *, mineral: Mineral, phantom: str) -> Calib
             f"{R2_REFUSES_BELOW:.2f}); check that each rod was measured at its own place."
         )
     freedom = len(rods) - 2
-    widening = float(student.ppf(0.975, freedom)) / 1.959963984540054
+    widening = float(student.ppf(0.975, freedom)) / Z95
     variance = float(residual @ residual) / freedom * widening**2
     of_fit = variance * np.linalg.inv(design.T @ design)
     # First-order propagation through density as (HU - offset) over gain.

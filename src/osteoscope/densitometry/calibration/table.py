@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from osteoscope.core.errors import InputError
-from osteoscope.core.volume import Acquisition
+from osteoscope.core.volume import KVP_TOLERANCE, Acquisition
 from osteoscope.densitometry.calibration.line import MINERALS, Calibration, Mineral
 
 _REQUIRED = (
@@ -21,7 +21,6 @@ _REQUIRED = (
     "intercept_se",
 )  # fmt: skip
 _OPTIONAL = ("kernel", "correlation", "source")
-_KVP_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def calibration_from_table(rows: Sequence[TableRow], acquisition: Acquisition) -
         row
         for row in rows
         if _same(row.scanner_model, model)
-        and abs(row.kvp - kvp) <= _KVP_TOLERANCE
+        and abs(row.kvp - kvp) <= KVP_TOLERANCE
         and (not row.kernel or _same(row.kernel, acquisition.kernel or ""))
     ]
     # A row for this very kernel says more than one for all kernels.

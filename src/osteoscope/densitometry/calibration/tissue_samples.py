@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from osteoscope.core.errors import GeometryError
 from osteoscope.core.labelmap import LabelMap
+from osteoscope.core.robust import MAD_TO_SD
 from osteoscope.core.volume import Volume
 from osteoscope.densitometry.calibration.internal import TissueSample
 
@@ -68,7 +69,7 @@ def internal_tissues(volume: Volume, labels: LabelMap) -> tuple[TissueSample, ..
         values = np.concatenate(found[tissue]) if found.get(tissue) else np.empty(0, np.float32)
         if len(values) >= MIN_VOXELS:
             middle = float(np.median(values))
-            spread = 1.4826 * float(np.median(np.abs(values - middle)))
+            spread = MAD_TO_SD * float(np.median(np.abs(values - middle)))
             samples.append(TissueSample(tissue, middle, spread, len(values)))
     return tuple(samples)
 

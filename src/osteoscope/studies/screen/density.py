@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from osteoscope.core.measurement import Interval, Measurement, Missing
+from osteoscope.core.measurement import Z95, Interval, Measurement, Missing
 from osteoscope.densitometry.calibration.line import Calibration
 from osteoscope.densitometry.corrections import correct, correction_rule
 from osteoscope.densitometry.uncertainty import UncertaintyBudget
@@ -14,8 +14,6 @@ from osteoscope.studies.screen.measure import LevelResult
 DENSITY_CODE = "trabecular_bmd_mg_cm3"
 CORRECTED_HU_CODE = "corrected_median_hu"
 CORRECTED_DENSITY_CODE = "corrected_bmd_mg_cm3"
-
-_Z95 = 1.959963984540054
 
 
 def with_density(result: LevelResult, calibration: Calibration) -> LevelResult:
@@ -62,7 +60,7 @@ def with_correction(
             return _with(result, code, Missing(code, calibration.reason))
         budget = calibration.budget(budget)
     corrected = correct(budget.value, budget.unit, rule_name, standard_uncertainty=budget.total)
-    spread = _Z95 * corrected.standard_uncertainty
+    spread = Z95 * corrected.standard_uncertainty
     covers = (*(c.name for c in budget.components), "correction")
     measured = Measurement(
         code,

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.dxa_reference import DEFAULT_REFERENCE, dxa_reference
 from osteoscope.core.errors import QualityError
 from osteoscope.core.flag import Flag
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.measurement import Missing
 from osteoscope.core.volume import Acquisition, Volume
 from osteoscope.densitometry.calibration.line import Calibration
-from osteoscope.densitometry.dxa_reference import DEFAULT_REFERENCE, dxa_reference
 from osteoscope.densitometry.virtual_dxa import LEVELS, ArealDensity, VirtualDxa, virtual_dxa
 from osteoscope.studies.screen.intervals import interval_dict
 

@@ -1,4 +1,4 @@
-"""Young adults that a virtual DXA is compared with, each by its published name."""
+"""Young adults that a T-score is relative to, each by its published name."""
 
 from __future__ import annotations
 
