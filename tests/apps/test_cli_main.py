@@ -41,6 +41,7 @@ def _raise_from(twin: typer.Typer, error: BaseException) -> None:
         (GeometryError("Two\nlines."), 2, "Error: Two lines."),
         (PermissionError(13, "Permission denied", "/data/DOE"), 2, "Permission denied."),
         (MemoryError(), 1, "too little free memory"),
+        (ModuleNotFoundError("DOE", name="isal.igzip"), 1, "The library isal is not installed"),
         (ValueError("DOE^JOHN"), 1, "(ValueError); start it again with --debug"),
     ],
 )

@@ -154,7 +154,7 @@ def _require(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError:
         raise ModelError(
-            'A scheduler needs the extra "cluster"; run: pip install "osteoscope[cluster]".'
+            'A scheduler needs the extra "cluster"; `osteoscope doctor` says how to add it.'
         ) from None
 
 

@@ -110,6 +110,13 @@ def _explain(error: Exception) -> int:
     if isinstance(error, MemoryError):
         _say("Error: This machine has too little free memory for this scan.")
         return exit_codes.SOME_FAILED
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        library = error.name.partition(".")[0]
+        _say(
+            f"Error: The library {library} is not installed; install osteoscope again into this "
+            "environment (in the source folder: make demo)."
+        )
+        return exit_codes.SOME_FAILED
     _say(
         f"Error: osteoscope failed in a way it does not know ({type(error).__name__}); "
         "start it again with --debug and report what it shows."
