@@ -31,7 +31,7 @@ KVP_SPREAD = 0.12
 """Half the spread of one bone's attenuation from 100 to 140 kVp, relative to 120 kVp. Computed from
 the simulator's spectra: 100 to 200 mg/cm3 of mineral in marrow read 13-15 % more at 100 kVp and
 9-10 % less at 140 (means of different patients differ by half of that: 148.1, 140.9, 131.3 HU,
-AAPM 2026). At 80 kVp they read 36 % more, which is not covered."""
+AAPM 2026). At 80 kVp they read 37 % more, which is not covered."""
 _KVP_SOURCE = "one bone from 100 to 140 kVp, computed from spectra; 80 kVp is not covered"
 
 _CORRELATION_LAGS_MM = 6.0

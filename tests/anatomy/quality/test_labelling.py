@@ -139,7 +139,7 @@ def test_without_ribs_and_sacrum_the_names_are_unverified(spine: Drawn) -> None:
     array = np.where(np.isin(spine.labels.array, list(V.values())), spine.labels.array, 0)
     flags = flags_of(spine.relabelled(array))
     assert codes(flags) == {("level_unverified", None)}
-    assert (flags[0].severity, flags[0].effect) == ("info", "none")
+    assert (flags[0].severity, flags[0].effect) == ("info", "warn")
 
 
 def test_a_skipped_name_is_a_shift(spine: Drawn) -> None:

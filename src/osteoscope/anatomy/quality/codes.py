@@ -11,6 +11,8 @@ FLAG_CODES: Mapping[str, str] = MappingProxyType(
         "touches_edge": "The scan or its labels end inside a vertebra; withholds the level where "
         "the body is cut, warns where only the arch is.",
         "labels_out_of_order": "Names do not follow the spine; withholds everything.",
+        "labels_off_bone": "A label's rim is no denser than its surroundings: it lies on no "
+        "vertebra; withholds that level.",
         "labels_doubled": "One name covers two vertebrae; withholds that level.",
         "implausible_volume": "A mask is too small or too large for one vertebra; withholds that "
         "level.",
@@ -21,7 +23,7 @@ FLAG_CODES: Mapping[str, str] = MappingProxyType(
         "transitional_anatomy": "Thirteen thoracic, four or six lumbar vertebrae or a T12 without "
         "ribs; warns.",
         "level_unverified": "Neither ribs nor sacrum are labelled, so names could not be checked; "
-        "informs.",
+        "warns.",
         "metal_in_region": "Metal in a vertebra or near its body; withholds that level, warns "
         "where it lies beside the arch only.",
         "metal_in_scan": "Metal anywhere in the scan; warns.",

@@ -115,12 +115,17 @@ def contrast_flags(
             f"The header states a contrast agent ({where}{'' if median is None else ' HU'}): "
             "bone may read 10-25 HU too high."
         )
-    elif header is None and median is None:
+    elif header is None and (median is None or median > limits.aorta_unenhanced_hu):
+        aorta_words = (
+            "a labelled aorta (0 voxels)"
+            if median is None
+            else f"the aorta ({median:.0f} HU, more than blood alone, less than a routine phase)"
+        )
         return [
             Flag(
                 "contrast_unknown",
-                "Neither the header nor a labelled aorta (0 voxels) tells whether contrast was "
-                "given; if it was, bone reads 10-25 HU too high.",
+                f"Neither the header nor {aorta_words} tells whether contrast was given; if it "
+                "was, bone reads 10-25 HU too high.",
                 "warning",
                 "warn",
                 evidence=evidence,

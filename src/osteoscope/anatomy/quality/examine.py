@@ -16,6 +16,7 @@ from osteoscope.anatomy.quality.labelling import labelling_flags
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.metal import metal_clusters, metal_flags
 from osteoscope.anatomy.quality.noise import measure_noise_hu, noise_flags
+from osteoscope.anatomy.quality.on_bone import off_bone_flags
 from osteoscope.anatomy.quality.plausibility import plausibility_flags
 from osteoscope.anatomy.quality.region import cement_flags, interior_flags, metal_near_flags
 from osteoscope.anatomy.quality.scan import acquisition_flags
@@ -58,6 +59,7 @@ def examine_scan(
     noise_hu = measure_noise_hu(volume, vertebrae)
     flags = scan_flags(volume, labels, vertebrae, wanted, limits, noise_hu=noise_hu)
     flags += labelling_flags(labels, vertebrae, wanted, limits)
+    flags += off_bone_flags(volume, labels, vertebrae, wanted, limits)
     flags += plausibility_flags(vertebrae, limits)
     flags += fracture_flags(vertebrae, limits, wanted=wanted)
     flags += level_flags(volume, vertebrae, wanted, limits, weights=weights, noise_hu=noise_hu)

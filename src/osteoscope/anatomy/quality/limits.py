@@ -84,6 +84,9 @@ class QualityLimits:
     aorta_enhanced_hu: float = 90.0
     """Chosen: unenhanced blood is 20 +- 40 HU (`densitometry`, tissue checks), 30-60 in practice;
     the latest routine venous phase keeps 100 or more."""
+    aorta_unenhanced_hu: float = 65.0
+    """Chosen: blood without contrast reads 30-60 HU; between this and ``aorta_enhanced_hu`` a
+    late or excretory phase cannot be told from it."""
     aorta_arterial_hu: float = 200.0
     """Chosen: arterial 250-400 HU, portal venous 120-180 HU."""
     kernel_sharpness: int = 60
@@ -149,6 +152,7 @@ class QualityLimits:
         self._must_rise("spacing_low_mm", "spacing_high_mm")
         self._must_rise("volume_neighbours_low", "volume_neighbours_high")
         self._must_rise("spacing_neighbours_low", "spacing_neighbours_high")
+        self._must_rise("aorta_unenhanced_hu", "aorta_enhanced_hu")
         self._must_rise("aorta_enhanced_hu", "aorta_arterial_hu")
         self._must_rise("cement_hu", "metal_near_spine_hu")
 

@@ -39,7 +39,7 @@ def numbering_flags(
     A suspected shift withholds everything: every result is reported under a level's name. A
     transitional anatomy warns (16 % of people have a lumbosacral variant, doi
     10.1007/s00256-025-04952-z): names follow from the ribs, and a neighbour's density is close.
-    ``level_unverified`` informs that neither ribs nor sacrum are labelled.
+    ``level_unverified`` warns that neither ribs nor sacrum are labelled.
 
     Args:
         labels: Canonical labels of the whole scan.
@@ -66,9 +66,9 @@ def numbering_flags(
             Flag(
                 "level_unverified",
                 f"Neither ribs nor sacrum are labelled beside the {len(vertebrae)} vertebrae, so "
-                "the levels' names rest on the segmentation alone.",
+                "the levels' names rest on the segmentation alone: a name may be one off.",
                 "info",
-                "none",
+                "warn",
                 evidence={"ribs": 0, "sacrum": False},
             )
         )

@@ -11,8 +11,10 @@ from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.core.flag import Flag
 from osteoscope.core.volume import Acquisition, Volume
 
-_L1_HU_BY_KVP: Mapping[float, float] = {100.0: 148.1, 120.0: 140.9, 140.0: 131.3}
-"""Mean L1 attenuation by tube voltage, AAPM 2026, different cohorts (evidence, no correction)."""
+_BONE_BY_KVP: Mapping[float, float] = {80.0: 1.37, 100.0: 1.14, 120.0: 1.0, 140.0: 0.907}
+"""Attenuation of one trabecular bone against 120 kVp, computed from the simulator's spectra
+(evidence, no correction). Means of different patients differ by half of that: 148.1, 140.9 and
+131.3 HU at 100, 120 and 140 kVp (AAPM 2026)."""
 
 _SIEMENS = re.compile(r"^(?:[BHISTU]|B[rlvf]|H[rncv]|Q[r]|T[r]|S[a]|I)(\d{2})[a-z0-9\\\s/]*$")
 _CANON = re.compile(r"^FC(\d{2})$")
@@ -100,22 +102,21 @@ def _voltage_flags(acquisition: Acquisition, limits: QualityLimits) -> list[Flag
         ]
     if abs(kvp - limits.kvp_standard) <= limits.kvp_tolerance:
         return []
-    known = np.array(sorted(_L1_HU_BY_KVP))
-    means = np.array([_L1_HU_BY_KVP[k] for k in known])
-    # Linear beyond the ends: lower voltages raise attenuation further.
-    slope = np.polyfit(known, means, 1)[0]
-    shift_hu = float(slope * (kvp - limits.kvp_standard))
+    # The computed range ends at 80 and 140 kVp; beyond it the nearest end stands.
+    known = sorted(_BONE_BY_KVP)
+    ratio = float(np.interp(kvp, known, [_BONE_BY_KVP[k] for k in known]))
+    way = "higher" if ratio > 1 else "lower"
     return [
         Flag(
             "kvp_not_120",
-            f"The scan was made at {kvp:g} kVp: bone reads about {shift_hu:+.0f} HU against "
-            f"{limits.kvp_standard:g} kVp, for which the published thresholds hold.",
+            f"The scan was made at {kvp:g} kVp: bone reads about {100 * abs(ratio - 1):.0f} % "
+            f"{way} than at {limits.kvp_standard:g} kVp, for which the published thresholds hold.",
             "warning",
             "warn",
             evidence={
                 "kvp": float(kvp),
                 "standard_kvp": limits.kvp_standard,
-                "approximate_l1_shift_hu": round(shift_hu, 1),
+                "approximate_ratio": round(ratio, 3),
             },
         )
     ]
