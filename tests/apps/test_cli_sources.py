@@ -54,6 +54,12 @@ def test_dicom_files_in_the_folder_make_it_one_scan(tmp_path: Path) -> None:
     assert not is_cohort([tmp_path], None)
 
 
+def test_headers_with_their_voxels_beside_them_are_a_cohort(tmp_path: Path) -> None:
+    for name in ("a.nhdr", "a.raw.gz", "b.mhd", "b.raw"):
+        (tmp_path / name).touch()
+    assert is_cohort([tmp_path], None)
+
+
 def test_series_of_one_patient_are_one_scan(tmp_path: Path) -> None:
     _dicom(tmp_path / "soft" / "1", "A")
     _dicom(tmp_path / "bone" / "1", "A")

@@ -38,6 +38,12 @@ def test_a_mixed_tree_gives_one_scan_a_subject(tmp_path: Path) -> None:
     assert scans["s5_ct"].segmentation == masks
 
 
+def test_a_header_with_its_voxels_beside_it_is_one_scan(tmp_path: Path) -> None:
+    for name in ("a.nhdr", "a.raw", "b.mhd", "b.zraw"):
+        touch(tmp_path / name)
+    assert [scan.image.name for scan in discover_scans(tmp_path)] == ["a.nhdr", "b.mhd"]
+
+
 def test_two_segmentations_without_a_hint_are_not_guessed(tmp_path: Path) -> None:
     touch(tmp_path / "s1" / "ct.nii.gz")
     touch(tmp_path / "s1" / "mask_reader1.nii.gz")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from osteoscope.core.errors import InputError
 from osteoscope.io.cohort_table import CohortScan
+from osteoscope.io.image_names import image_stem, is_image_file
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _LABEL_NAME = re.compile(
     r"(^|[_\-.])(labels?|segs?|segmentations?|masks?|vert|msk)([_\-.]|$)", re.I
 )
@@ -51,16 +51,12 @@ def discover_scans(folder: Path) -> tuple[CohortScan, ...]:
 
 
 def stem_of(path: Path) -> str:
-    """The file's name without its image suffix, ``.nii.gz`` counted as one."""
-    for suffix in (*IMAGE_SUFFIXES, ".zip"):
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.name
+    """A scan file's name without its suffix, ``.nii.gz`` counted as one; a folder's whole name."""
+    return path.name[:-4] if path.name.lower().endswith(".zip") else image_stem(path)
 
 
 def _is_image(path: Path) -> bool:
-    name = path.name.lower()
-    if not name.endswith(IMAGE_SUFFIXES) or not path.is_file():
+    if not is_image_file(path) or not path.is_file():
         return False
     stem = stem_of(path)
     return not (_LABEL_NAME.search(stem) or _SUBREGION_NAME.search(stem))
@@ -83,7 +79,7 @@ def _holds_dicom(folder: Path) -> bool:
 
 def _beside(image: Path, root: Path) -> CohortScan:
     """The scan with the segmentation that its folder's naming points to without doubt."""
-    files = [p for p in sorted(image.parent.iterdir()) if p.name.lower().endswith(IMAGE_SUFFIXES)]
+    files = [p for p in sorted(image.parent.iterdir()) if is_image_file(p)]
     labels = [p for p in files if p != image and _LABEL_NAME.search(stem_of(p))]
     subregions = [p for p in files if p != image and _SUBREGION_NAME.search(stem_of(p))]
     own = [p for p in labels if stem_of(p).startswith(stem_of(image))]

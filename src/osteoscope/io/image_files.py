@@ -24,9 +24,6 @@ from osteoscope.io.nifti_voxels import read_nifti_voxels
 from osteoscope.io.quiet import quiet_native, quiet_readers
 from osteoscope.io.simple_itk import sitk
 
-IMAGE_SUFFIXES: tuple[str, ...] = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-"""File names that are read as one image."""
-
 _NIFTI_SUFFIXES = (".nii.gz", ".nii")
 _READERS = (
     *((suffix, "NiftiImageIO") for suffix in _NIFTI_SUFFIXES),
@@ -63,19 +60,6 @@ class _OwnedBuffer:
     def __init__(self, image: Any) -> None:
         self._image = image
         self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
-
-
-def is_image_file(path: Path) -> bool:
-    """Whether the name is one of a NIfTI, NRRD or MetaImage file."""
-    return path.name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def image_stem(path: Path) -> str:
-    """The file's name without its image suffix: ``vertebrae_L1`` of ``vertebrae_L1.nii.gz``."""
-    for suffix in IMAGE_SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem
 
 
 def read_image(path: Path) -> ImageFile:

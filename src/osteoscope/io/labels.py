@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from osteoscope.core.errors import GeometryError, InputError
 from osteoscope.core.label_schemes import label_scheme
-from osteoscope.io.image_files import image_stem, is_image_file, read_image
+from osteoscope.io.image_files import read_image
+from osteoscope.io.image_names import image_stem, is_image_file
 from osteoscope.io.label_resampling import overlap_note, resample_labels
 from osteoscope.io.raw_labels import RawLabels
 

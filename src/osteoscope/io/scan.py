@@ -21,7 +21,8 @@ from osteoscope.core.volume import Volume
 from osteoscope.io.acquisition_facts import sidecar_acquisition
 from osteoscope.io.archive import is_archive, unpacked
 from osteoscope.io.hu_values import check_hounsfield, compact, padding_plateau
-from osteoscope.io.image_files import image_stem, is_image_file, read_image
+from osteoscope.io.image_files import read_image
+from osteoscope.io.image_names import image_stem, is_image_file
 from osteoscope.io.quiet import quiet_readers
 from osteoscope.io.series_summary import Identity, SeriesSummary
 

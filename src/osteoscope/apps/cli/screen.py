@@ -46,9 +46,9 @@ def screen(
     cannot be used.
     """
     from osteoscope.apps.cli import screen_cohort, screen_scans
-    from osteoscope.apps.cli.preflight import check_options
     from osteoscope.apps.cli.sources import is_cohort
     from osteoscope.apps.mapping import map_items
+    from osteoscope.studies.screen.preflight import check_options
 
     typed = {
         "scheme": scheme, "segmenter": segmenter, "weights": weights,

@@ -40,9 +40,10 @@ def is_cohort(sources: Sequence[Path], forced: bool | None) -> bool:
 
 
 def _is_tree(folder: Path) -> bool:
-    from osteoscope.io.discover import IMAGE_SUFFIXES, discover_scans
+    from osteoscope.io.discover import discover_scans
+    from osteoscope.io.image_names import IMAGE_SUFFIXES, VOXEL_SUFFIXES
 
-    known = (*IMAGE_SUFFIXES, *_TEXTS, ".zip")
+    known = (*IMAGE_SUFFIXES, *VOXEL_SUFFIXES, *_TEXTS, ".zip")
     for entry in folder.iterdir():
         loose = entry.is_file() and not entry.name.startswith(".")
         if loose and not entry.name.lower().endswith(known):

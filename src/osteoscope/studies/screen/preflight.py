@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from osteoscope.anatomy.segmenters.totalsegmentator_weights import find_weights
+from osteoscope.core.dxa_reference import dxa_reference
 from osteoscope.core.errors import InputError
-
-if TYPE_CHECKING:
-    from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.densitometry.corrections import correction_rule
+from osteoscope.densitometry.trabecular import REGION_METHODS
+from osteoscope.studies.screen.calibrate import read_calibration
+from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.segment import chosen_segmenter
 
 
 def check_options(
@@ -27,12 +30,6 @@ def check_options(
         ModelError: TotalSegmentator's weights are asked for and are not there.
         QualityError: The rods of a phantom fit no line.
     """
-    from osteoscope.core.dxa_reference import dxa_reference
-    from osteoscope.densitometry.corrections import correction_rule
-    from osteoscope.densitometry.trabecular import REGION_METHODS
-    from osteoscope.studies.screen.calibrate import read_calibration
-    from osteoscope.studies.screen.segment import chosen_segmenter
-
     if config.method not in REGION_METHODS:
         known = ", ".join(REGION_METHODS)
         raise InputError(f"Unknown region method {config.method!r}; known: {known}.")
@@ -44,6 +41,4 @@ def check_options(
     if config.segmenter != "file":
         chosen_segmenter(config, segmentation)
     if here and config.segmenter == "totalsegmentator":
-        from osteoscope.anatomy.segmenters.totalsegmentator_weights import find_weights
-
         find_weights(None if config.weights is None else Path(config.weights), fast=config.fast)
