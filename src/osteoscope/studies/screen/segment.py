@@ -27,7 +27,8 @@ def chosen_segmenter(config: ScreenConfig, segmentation: Path | None) -> Segment
     if config.segmenter == "file":
         if segmentation is None:
             raise InputError(
-                "There is no segmentation: give --segmentation LABELS, or --segmenter "
+                "There is no segmentation: give --segmentation LABELS (in a cohort: the column "
+                "segmentation, or a label file beside the image), or --segmenter "
                 "totalsegmentator, or --segmenter nnunet with --nnunet-model FOLDER."
             )
         return FileSegmenter(segmentation, config.scheme)
