@@ -39,7 +39,7 @@ def test_summary_begins_with_simulated_then_the_primary_assessment(result: dict[
     assert lines[0] == "This scan is simulated: no patient exists."
     assert lines[1] == (
         f"{primary['criterion']}: {primary['category']}; L1 104 HU (95 % interval 84.1 to 123); "
-        "probability that the category is right 0.70"
+        "probability that the true value lies in its range 0.70"
     )
     assert not any("trabecular median" in line for line in lines)
 
@@ -51,7 +51,7 @@ def test_summary_is_never_certain_and_names_a_value_without_a_unit(
     primary |= {"value": 0.672, "unit": "1", "interval": None, "probability": 0.9999}
     primary["quantity"] = "z-score of the attenuation of L1 against people of the same age"
     assert summary_lines(result)[1].endswith(
-        "; L1 z-score 0.672; probability that the category is right > 0.99"
+        "; L1 z-score 0.672; probability that the true value lies in its range > 0.99"
     )
 
 

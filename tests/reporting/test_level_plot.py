@@ -69,6 +69,8 @@ def test_same_result_gives_the_same_bytes() -> None:
 def test_cut_points_of_pickhardt_are_the_published_ones() -> None:
     """110 HU, more than 90 % specific, and 160 HU, 90 % sensitive: Ann Intern Med 2013."""
     assert cut_points({"criterion": "pickhardt-l1-hu"}) == [110.0, 160.0]
+    withheld = {"criterion": "pickhardt-l1-hu", "withheld": "Made at 100 kVp."}
+    assert cut_points(withheld) == []
 
 
 def test_cut_points_of_other_quantities_are_not_attenuations() -> None:

@@ -42,7 +42,8 @@ def _assessment_line(entry: Mapping[str, Any]) -> str:
     line = f"{entry['criterion']}: {entry['category']}; {judged}"
     if entry["probability"] is None:
         return line
-    return f"{line}; probability that the category is right {_probability(entry['probability'])}"
+    share = _probability(entry["probability"])
+    return f"{line}; probability that the true value lies in its range {share}"
 
 
 def _probability(share: float) -> str:
