@@ -104,7 +104,8 @@ def _option_row(parameter: Any) -> str:
     shown = parameter.show_default
     default = shown if isinstance(shown, str) else parameter.default
     words = "" if default is None or default is False or callable(default) else f"`{default}`"
-    label = ", ".join(f"`{name}`" for name in names).replace("|", "\\|")
+    # A bar cannot stand in code in a table's cell, not even after a backslash.
+    label = ", ".join(f"`{part}`" for name in names for part in name.split("|"))
     return f"| {label} | {parameter.help or ''} | {words} |"
 
 
