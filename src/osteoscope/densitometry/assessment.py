@@ -65,7 +65,6 @@ class Assessment:
         category: The criterion's own name for the band that holds the value.
         probability: That the true value lies in that band, from the uncertainty budget.
         categories: The same for every band, in the criterion's order; they sum to one.
-        applies_to: The vertebrae that the criterion holds for.
         limits: What it does not say.
     """
 
@@ -79,7 +78,6 @@ class Assessment:
     category: str
     probability: float
     categories: Mapping[str, float]
-    applies_to: tuple[str, ...]
     limits: tuple[str, ...]
 
 
@@ -127,7 +125,6 @@ def assess(name: str, evidence: Evidence) -> Assessment | WithheldAssessment:
         category=category,
         probability=chances[category],
         categories=MappingProxyType(chances),
-        applies_to=criterion.levels,
         limits=(*criterion.limits, *_doubts(criterion, evidence)),
     )
 

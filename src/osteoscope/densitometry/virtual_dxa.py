@@ -33,9 +33,6 @@ overlap in space, which the simulator's DXA counts twice, are part of the bias."
 THICK_MM = 3.0
 """Slices thicker than this have the larger bias."""
 
-NAME = "virtual DXA T-score"
-"""What the T-score is called; it is never a DXA T-score."""
-
 _MIN_LEVELS = 2
 
 
@@ -65,7 +62,6 @@ class VirtualDxa:
         total: All levels together: their content over their area.
         t_score: The total's virtual DXA T-score; None unless all of L1-L4 entered.
         t_score_interval: Its 95 % interval.
-        t_score_name: ``virtual DXA T-score``.
         reference: What the T-score is relative to.
         calibration: Source of the calibration, in words.
         method: How it was made.
@@ -77,7 +73,6 @@ class VirtualDxa:
     total: ArealDensity
     t_score: float | None
     t_score_interval: Interval | None
-    t_score_name: str
     reference: DxaReference
     calibration: str
     method: str
@@ -155,7 +150,6 @@ def virtual_dxa(
         total=total,
         t_score=score,
         t_score_interval=interval,
-        t_score_name=NAME,
         reference=young,
         calibration=calibration.source,
         method=_method(labels),

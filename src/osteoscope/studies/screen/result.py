@@ -130,6 +130,7 @@ def _assessment(found: Assessment | WithheldAssessment) -> dict[str, Any]:
         "criterion": found.criterion,
         "source": found.source,
         "level": found.level,
+        "applies_to": list(criterion.levels),
         "limits": list(criterion.limits),
         "thresholds": [
             {"value": band.high, "label": _threshold_label(band, criterion.unit)}
