@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from osteoscope.core.errors import InputError
+from osteoscope.io.csv_table import write_csv
 from osteoscope.simulation.cohort_mix import CohortMix, draw_defects, draw_label_shift, draw_scan
 from osteoscope.simulation.label_faults import Planted, shift_by_one
 from osteoscope.simulation.patient import CohortSpec, sample_patient
@@ -81,9 +81,9 @@ def write_cohort(
         if progress is not None:
             progress(number + 1, subjects)
     truths = {name: _truth(out / name) for name in names}
-    _write_csv(out / "truth.csv", _level_rows(truths))
+    write_csv(out / "truth.csv", _level_rows(truths))
     table = out / "cohort.csv"
-    _write_csv(table, [_subject_row(n, t, "nifti" in formats) for n, t in truths.items()])
+    write_csv(table, [_subject_row(n, t, "nifti" in formats) for n, t in truths.items()])
     return table
 
 
@@ -185,14 +185,3 @@ def _level_rows(truths: Mapping[str, Mapping[str, Any]]) -> Iterable[dict[str, A
 
 def _rounded(value: float | None) -> float | str:
     return "" if value is None else round(value, 4)
-
-
-def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """A table written beside its place and renamed."""
-    rows = list(rows)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from osteoscope.io.csv_table import write_csv
 from osteoscope.reporting.cohort_page import write_cohort_report
 
 _VALUE_CODES = (
@@ -58,14 +58,8 @@ def failed_row(name: str, error: str) -> dict[str, Any]:
 
 def write_table(out: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """Write ``screen.csv`` and ``cohort.html``, each under a temporary name first."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
     path = out / "screen.csv"
-    partial = out / ".screen.csv.partial"
-    with partial.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)
+    write_csv(path, rows)
     write_cohort_report(out / "cohort.html", rows)
     return path
 
