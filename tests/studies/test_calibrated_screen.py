@@ -121,6 +121,8 @@ def test_no_t_score_below_twenty_years_and_its_scope_below_fifty(
     assert (projected["t_score"] is not None) is given
     assert any("none is given below 20 years" in limit for limit in projected["limits"])
     assert any("reference is of women" in limit for limit in projected["limits"])
+    # Soft tissues say little about bone: the interval is wider than a WHO class.
+    assert any("more than osteopenia" in limit for limit in projected["limits"])
 
 
 def test_a_contrast_rule_stands_beside_the_value_and_changes_no_criterion(

@@ -21,6 +21,8 @@ _FEWEST_LEVELS = 2
 _ADULT_YEARS = 20.0
 """ISCD: no T-scores below this age."""
 _WHO_YEARS = 50.0
+_OSTEOPENIA_WIDTH = 1.5
+"""From a T-score of -2.5 to -1: an interval wider than this tells no two WHO classes apart."""
 
 
 def projected_density(
@@ -96,6 +98,12 @@ def _for_the_patient(
         limits.append("The reference is of women and the patient is a man.")
     if sex == "F" and "-men-" in found.reference.name:
         limits.append("The reference is of men and the patient is a woman.")
+    spread = found.t_score_interval
+    if spread is not None and spread.high - spread.low > _OSTEOPENIA_WIDTH:
+        limits.append(
+            f"The T-score's interval spans {spread.high - spread.low:.1f}, more than osteopenia "
+            f"does ({_OSTEOPENIA_WIDTH:g}): it tells little; a phantom or a table narrows it."
+        )
     if age is not None and age < _ADULT_YEARS:
         found = replace(found, t_score=None, t_score_interval=None)
     return replace(found, limits=tuple(limits))
