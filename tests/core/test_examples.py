@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from osteoscope.core import box, robust
+from osteoscope.core import box, registry, robust
 
 
-@pytest.mark.parametrize("module", [box, robust])
+@pytest.mark.parametrize("module", [box, registry, robust])
 def test_examples_run(module: ModuleType) -> None:
     results = doctest.testmod(module)
     assert results.attempted > 0

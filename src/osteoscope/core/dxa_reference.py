@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from osteoscope.core.errors import InputError
+from osteoscope.core.registry import look_up
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,4 @@ def dxa_reference(name: str) -> DxaReference:
     Raises:
         InputError: Unknown name; the message lists the known ones.
     """
-    try:
-        return REFERENCES[name]
-    except KeyError:
-        known = ", ".join(REFERENCES)
-        raise InputError(f"Unknown DXA reference {name!r}; known: {known}.") from None
+    return look_up(REFERENCES, name, "DXA reference")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from osteoscope.core.errors import InputError
+from osteoscope.core.registry import look_up
 
 VERTEBRAE: tuple[str, ...] = (
     *(f"C{n}" for n in range(1, 8)),
@@ -111,8 +111,4 @@ def label_scheme(name: str) -> LabelScheme:
     Raises:
         InputError: The name is unknown; the message lists the known ones.
     """
-    try:
-        return SCHEMES[name]
-    except KeyError:
-        known = ", ".join(sorted(SCHEMES))
-        raise InputError(f"Unknown label scheme {name!r}; known: {known}.") from None
+    return look_up(SCHEMES, name, "label scheme")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from osteoscope.core.errors import InputError
 from osteoscope.core.measurement import Interval, Missing
+from osteoscope.core.registry import look_up
 from osteoscope.core.volume import KVP_TOLERANCE, STANDARD_KVP
 from osteoscope.densitometry.criteria import (
     CRITERIA,
@@ -66,6 +66,7 @@ class Assessment:
         probability: That the true value lies in that band, from the uncertainty budget.
         categories: The same for every band, in the criterion's order; they sum to one.
         limits: What it does not say.
+        doubts: What this scan and this patient leave open, one sentence each.
     """
 
     criterion: str
@@ -79,6 +80,7 @@ class Assessment:
     probability: float
     categories: Mapping[str, float]
     limits: tuple[str, ...]
+    doubts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,7 @@ def assess(name: str, evidence: Evidence) -> Assessment | WithheldAssessment:
     Raises:
         InputError: Unknown name.
     """
-    try:
-        criterion = CRITERIA[name]
-    except KeyError:
-        known = ", ".join(CRITERIA)
-        raise InputError(f"Unknown criterion {name!r}; known: {known}.") from None
+    criterion = look_up(CRITERIA, name, "criterion")
     reason = evidence.withheld or _too_young(evidence) or _off_level(criterion, evidence)
     budget = Missing(criterion.unit, reason) if reason else _QUANTITY[name](evidence)
     if isinstance(budget, Missing):
@@ -125,7 +123,8 @@ def assess(name: str, evidence: Evidence) -> Assessment | WithheldAssessment:
         category=category,
         probability=chances[category],
         categories=MappingProxyType(chances),
-        limits=(*criterion.limits, *_doubts(criterion, evidence)),
+        limits=criterion.limits,
+        doubts=_doubts(criterion, evidence),
     )
 
 
@@ -133,7 +132,7 @@ def _too_young(evidence: Evidence) -> str | None:
     if evidence.age_years is None or evidence.age_years >= ADULT_YEARS:
         return None
     return (
-        f"It holds for adults, from {ADULT_YEARS:g} years; the file gives an age of "
+        f"This criterion holds for adults, from {ADULT_YEARS:g} years; the file gives an age of "
         f"{evidence.age_years:.0f}."
     )
 
@@ -141,7 +140,7 @@ def _too_young(evidence: Evidence) -> str | None:
 def _off_level(criterion: Criterion, evidence: Evidence) -> str | None:
     if evidence.level in criterion.levels:
         return None
-    return f"It holds for {', '.join(criterion.levels)} only, not for {evidence.level}."
+    return f"This criterion holds for {', '.join(criterion.levels)} only, not for {evidence.level}."
 
 
 def _doubts(criterion: Criterion, evidence: Evidence) -> tuple[str, ...]:
@@ -184,7 +183,7 @@ def _by_the_mean(criterion: Criterion, evidence: Evidence) -> list[str]:
 
 def _attenuation(evidence: Evidence) -> UncertaintyBudget | Missing:
     if evidence.kvp is not None and abs(evidence.kvp - STANDARD_KVP) > KVP_TOLERANCE:
-        return Missing("HU", f"It holds at 120 kVp; this scan was made at {evidence.kvp:g} kVp.")
+        return Missing("HU", f"This criterion holds at 120 kVp; this scan was made at {evidence.kvp:g} kVp.")
     return evidence.hu
 
 
@@ -195,7 +194,7 @@ def _norm_for_age(evidence: Evidence) -> UncertaintyBudget | Missing:
     if evidence.age_years is None:
         return Missing("1", "The patient's age is unknown, and no age is assumed.")
     if evidence.age_years > 110.0:
-        return Missing("1", "It holds for ages from 18 to 110 years.")
+        return Missing("1", "This criterion holds for ages from 18 to 110 years.")
     mean, sd = jang_norm_hu(evidence.age_years)
     norm = Component(
         "norm", MANUAL_SHIFT_HU / math.sqrt(3.0), "HU", "automated less manual readings, Jang 2019"

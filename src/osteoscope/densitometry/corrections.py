@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from osteoscope.core.errors import InputError
+from osteoscope.core.registry import look_up
 
 Phase = Literal["arterial", "portal-venous", "any"]
 
@@ -91,11 +92,7 @@ def correction_rule(name: str) -> Correction:
     Raises:
         InputError: The name is unknown; the message lists the known ones.
     """
-    try:
-        return CORRECTIONS[name]
-    except KeyError:
-        known = ", ".join(sorted(CORRECTIONS))
-        raise InputError(f"Unknown correction {name!r}; known: {known}.") from None
+    return look_up(CORRECTIONS, name, "correction")
 
 
 def correct(

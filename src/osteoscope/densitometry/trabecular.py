@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.box import Box, bounding_box, outward
 from osteoscope.core.errors import InputError, QualityError
+from osteoscope.core.registry import look_up
 from osteoscope.densitometry.depth import DepthField, depth_field
 from osteoscope.densitometry.ellipse import elliptic_mid_body
 from osteoscope.densitometry.region import Region
@@ -56,11 +57,7 @@ def trabecular_region(
         >>> abs(volume_cm3 / (1.8 * 2.4 * 3.4) - 1) < 0.03
         True
     """
-    try:
-        draw = REGION_METHODS[method]
-    except KeyError:
-        known = ", ".join(REGION_METHODS)
-        raise InputError(f"Unknown region method {method!r}; known: {known}.") from None
+    draw = look_up(REGION_METHODS, method, "region method")
     return draw(vertebra, erosion_mm)
 
 

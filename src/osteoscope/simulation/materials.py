@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscope.core.errors import InputError
+from osteoscope.core.registry import look_up
 
 HYDROXYAPATITE_G_CM3 = 3.16
 ORGANIC_PER_MINERAL = 0.385
@@ -118,12 +119,7 @@ def linear_attenuation_per_cm(name: str, kvp: float) -> float:
     Raises:
         InputError: Unknown material, or a voltage outside 60-150 kV.
     """
-    try:
-        material = MATERIALS[name]
-    except KeyError:
-        raise InputError(
-            f"Unknown material {name!r}; known: {', '.join(sorted(MATERIALS))}."
-        ) from None
+    material = look_up(MATERIALS, name, "material")
     energies, weights = _spectrum(kvp)
     mean = float(np.sum(weights * mass_attenuation_cm2_g(material, energies)))
     return mean * material.density_g_cm3

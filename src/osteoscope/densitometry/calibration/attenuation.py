@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscope.core.errors import InputError
+from osteoscope.core.registry import look_up
 
 ENERGIES_KEV = np.arange(1.0, 200.5, 0.5)
 """The energies that an effective energy is searched over."""
@@ -111,11 +111,7 @@ def linear_attenuation_cm(name: str) -> NDArray[np.float64]:
     Raises:
         InputError: Unknown tissue.
     """
-    try:
-        tissue = TISSUES[name]
-    except KeyError:
-        known = ", ".join(sorted(TISSUES))
-        raise InputError(f"Unknown tissue {name!r}; known: {known}.") from None
+    tissue = look_up(TISSUES, name, "tissue")
     return _mixture_cm2_g(tissue.mass_fractions) * tissue.density_g_cm3
 
 

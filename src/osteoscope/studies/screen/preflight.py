@@ -6,8 +6,9 @@ from pathlib import Path
 
 from osteoscope.anatomy.segmenters.totalsegmentator_weights import find_weights
 from osteoscope.core.dxa_reference import dxa_reference
-from osteoscope.core.errors import InputError
+from osteoscope.core.registry import look_up
 from osteoscope.densitometry.corrections import correction_rule
+from osteoscope.densitometry.criteria import CRITERIA
 from osteoscope.densitometry.trabecular import REGION_METHODS
 from osteoscope.studies.screen.calibrate import read_calibration
 from osteoscope.studies.screen.config import ScreenConfig
@@ -25,14 +26,14 @@ def check_options(
         here: The scans are read on this machine; elsewhere the weights may lie in other places.
 
     Raises:
-        InputError: An unknown region, rule, reference or segmenter, or a calibration file that
-            cannot be used.
+        InputError: An unknown region, criterion, rule, reference or segmenter, or a calibration
+            file that cannot be used.
         ModelError: TotalSegmentator's weights are asked for and are not there.
         QualityError: The rods of a phantom fit no line.
     """
-    if config.method not in REGION_METHODS:
-        known = ", ".join(REGION_METHODS)
-        raise InputError(f"Unknown region method {config.method!r}; known: {known}.")
+    look_up(REGION_METHODS, config.method, "region method")
+    for name in config.criteria:
+        look_up(CRITERIA, name, "criterion")
     if config.contrast_rule is not None:
         correction_rule(config.contrast_rule)
     if config.dxa_reference is not None:

@@ -11,6 +11,7 @@ from osteoscope.anatomy.segmenters.nnunet import NnUnetSegmenter
 from osteoscope.anatomy.segmenters.protocol import Segmenter
 from osteoscope.anatomy.segmenters.totalsegmentator import TotalSegmentatorSegmenter
 from osteoscope.core.errors import InputError
+from osteoscope.core.registry import look_up
 from osteoscope.studies.screen.config import ScreenConfig
 
 
@@ -24,27 +25,24 @@ def chosen_segmenter(config: ScreenConfig, segmentation: Path | None) -> Segment
     Raises:
         InputError: ``file`` without labels, labels beside a program, or an unknown name.
     """
-    if config.segmenter == "file":
-        if segmentation is None:
-            raise InputError(
-                "There is no segmentation: give --segmentation LABELS (in a cohort: the column "
-                "segmentation, or a label file beside the image), or --segmenter "
-                "totalsegmentator, or --segmenter nnunet with --nnunet-model FOLDER."
-            )
-        return FileSegmenter(segmentation, config.scheme)
-    if segmentation is not None:
+    make = look_up(SEGMENTERS, config.segmenter, "segmenter")
+    if segmentation is not None and config.segmenter != "file":
         raise InputError(
             f"A segmentation is given and --segmenter {config.segmenter} too; choose one."
         )
-    try:
-        make = PROGRAMS[config.segmenter]
-    except KeyError:
-        known = ", ".join(("file", *PROGRAMS))
-        raise InputError(f"Unknown segmenter {config.segmenter!r}; known: {known}.") from None
-    return make(config)
+    return make(config, segmentation)
 
 
-def _totalsegmentator(config: ScreenConfig) -> Segmenter:
+def _file(config: ScreenConfig, segmentation: Path | None) -> Segmenter:
+    if segmentation is None:
+        raise InputError(
+            "There is no segmentation: give --segmentation LABELS, or --segmenter "
+            "totalsegmentator, or --segmenter nnunet with --nnunet-model FOLDER."
+        )
+    return FileSegmenter(segmentation, config.scheme)
+
+
+def _totalsegmentator(config: ScreenConfig, _: Path | None) -> Segmenter:
     return TotalSegmentatorSegmenter(
         executable=config.segmenter_program,
         weights=_path(config.weights),
@@ -53,7 +51,7 @@ def _totalsegmentator(config: ScreenConfig) -> Segmenter:
     )
 
 
-def _nnunet(config: ScreenConfig) -> Segmenter:
+def _nnunet(config: ScreenConfig, _: Path | None) -> Segmenter:
     if config.nnunet_model is None:
         raise InputError("--segmenter nnunet needs --nnunet-model FOLDER.")
     return NnUnetSegmenter(
@@ -67,10 +65,10 @@ def _nnunet(config: ScreenConfig) -> Segmenter:
     )
 
 
-PROGRAMS: Mapping[str, Callable[[ScreenConfig], Segmenter]] = MappingProxyType(
-    {"totalsegmentator": _totalsegmentator, "nnunet": _nnunet}
+SEGMENTERS: Mapping[str, Callable[[ScreenConfig, Path | None], Segmenter]] = MappingProxyType(
+    {"file": _file, "totalsegmentator": _totalsegmentator, "nnunet": _nnunet}
 )
-"""Segmenters that run as programs, by the name that ``--segmenter`` takes beside ``file``."""
+"""Every segmenter by the name that ``--segmenter`` takes."""
 
 
 def _path(text: str | None) -> Path | None:
