@@ -137,37 +137,37 @@ def test_an_unknown_criterion_is_refused_with_the_known_ones():
         assess("who", _evidence())
 
 
-def _limits(name="pickhardt-l1-hu", **known):
+def _doubts(name="pickhardt-l1-hu", **known):
     result = assess(name, _evidence(**known))
     assert isinstance(result, Assessment)
-    return " ".join(result.limits)
+    assert result.limits == CRITERIA[name].limits
+    return " ".join(result.doubts)
 
 
 def test_what_the_scan_leaves_open_is_said():
-    unknown = _limits()
+    unknown = _doubts()
     assert "tube voltage is unknown" in unknown
     assert "Whether contrast was given is unknown" in unknown
     assert "The age is unknown" in unknown
-    known = _limits(kvp=120.0, contrast_enhanced=False, age_years=70.0)
-    assert known == " ".join(CRITERIA["pickhardt-l1-hu"].limits)
-    assert "Contrast was given" in _limits(kvp=120.0, contrast_enhanced=True)
+    assert _doubts(kvp=120.0, contrast_enhanced=False, age_years=70.0) == ""
+    assert "Contrast was given" in _doubts(kvp=120.0, contrast_enhanced=True)
     density = {"bmd": _budget(90.0, unit="mg/cm3"), "age_years": 70.0}
-    assert "Contrast was given" in _limits("qct-vbmd", contrast_enhanced=True, **density)
-    assert "Only L1 was judged" in _limits("qct-vbmd", contrast_enhanced=False, **density)
+    assert "Contrast was given" in _doubts("qct-vbmd", contrast_enhanced=True, **density)
+    assert "Only L1 was judged" in _doubts("qct-vbmd", contrast_enhanced=False, **density)
 
 
 def test_patients_below_50_are_told_apart_from_those_the_classes_are_for():
     # WHO's classes: postmenopausal women and men from 50 (ISCD).
     known = {"kvp": 120.0, "contrast_enhanced": False}
-    assert "34 years old: WHO's classes are not for" in _limits(age_years=34.0, **known)
-    assert "years old" not in _limits(age_years=50.0, **known)
-    assert "years old" not in _limits("hu-norm-for-age-jang", age_years=34.0, **known)
+    assert "34 years old: WHO's classes are not for" in _doubts(age_years=34.0, **known)
+    assert "years old" not in _doubts(age_years=50.0, **known)
+    assert "years old" not in _doubts("hu-norm-for-age-jang", age_years=34.0, **known)
 
 
 def test_a_mean_that_gives_another_category_is_named():
     # The cut points were published for means; a dense focus moves a mean and not the median.
     means = {"same region": 131.6, "ellipse in the mid-body": 104.0}
-    said = _limits(hu=102.0, means_hu=means)
+    said = _doubts(hu=102.0, means_hu=means)
     assert "By the mean of the same region (132 HU) the category would be 'indeterminate'" in said
     assert "ellipse" not in said
 

@@ -103,7 +103,7 @@ def test_the_qct_category_is_of_the_mean_of_l1_and_l2(
     assert found["level"] == "L1-L2"
     assert found["value"] == pytest.approx(np.mean(values))
     assert found["thresholds"][0]["label"] == "osteoporosis (QCT) below 80 mg/cm³"
-    assert any("age is unknown" in limit for limit in found["limits"])
+    assert any("age is unknown" in doubt for doubt in found["doubts"])
 
 
 @pytest.mark.parametrize(("age", "given"), [("019Y", False), ("034Y", True)])
@@ -155,3 +155,18 @@ def test_a_scan_that_is_not_enhanced_is_not_corrected(
     ruled = screened(folder, tmp_path / "ruled", contrast_rule="ecr-portal-venous")
     corrected = ruled["vertebrae"]["L1"]["measurements"]["corrected_median_hu"]
     assert "not contrast-enhanced" in corrected["missing"]
+
+
+def test_the_tissues_of_an_enhanced_scan_calibrate_nothing(tmp_path: Path) -> None:
+    """Perfused muscle still lies in its range, but is no standard any more."""
+    made = simulate_patient(
+        sample_patient(np.random.default_rng(51)),
+        ScanSpec(in_plane_mm=1.25, contrast_phase="venous"),
+        seed=2,
+    )
+    write_volume(tmp_path / "ct.nii.gz", made.volume)
+    write_labels(tmp_path / "labels.nii.gz", made.labels.array, made.labels.grid)
+    result = screened(tmp_path, tmp_path / "out", calibration="internal")
+    assert result["calibration"] is None
+    assert "contrast-enhanced" in bmd_of(result)["withheld"]
+    assert "contrast-enhanced" in result["virtual_dxa"]["withheld"]

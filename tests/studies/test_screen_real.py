@@ -142,3 +142,16 @@ def test_two_segmentations_of_one_scan_agree(tmp_path: Path) -> None:
         measured = outcome.result["vertebrae"]["L1"]["measurements"]["trabecular_median_hu"]
         medians.append(measured["value"])
     assert abs(medians[0] - medians[1]) <= 6
+
+
+def test_a_mean_of_another_category_stands_beside_the_headline(
+    torso: tuple[dict[str, Any], Path],
+) -> None:
+    """The published cut points are for means; the dense focus puts them on either side of 110."""
+    result, out = torso
+    primary = next(a for a in result["assessment"] if a["criterion"] == "pickhardt-l1-hu")
+    said = [doubt for doubt in primary["doubts"] if "By the mean of the ellipse" in doubt]
+    assert len(said) == 1
+    assert "'indeterminate'" in said[0]
+    verdict = (out / "report.html").read_text(encoding="utf-8").split("</section>")[0]
+    assert "By the mean of the ellipse in the mid-body" in verdict

@@ -210,9 +210,15 @@ def _spacing(spacing_mm: Sequence[float]) -> str:
 
 
 def _limits(result: Mapping[str, Any]) -> list[str]:
-    """Every limit that an assessment or the virtual DXA states, once."""
+    """Every limit that an assessment or the virtual DXA states, once.
+
+    What this scan leaves open stands beside the headline for its criterion, here for the others.
+    """
+    headline = primary_assessment(result)
     found: list[str] = []
     for source in (*result["assessment"], result["virtual_dxa"]):
         limits = source.get("limits") or []
         found += [limits] if isinstance(limits, str) else list(limits)
-    return list(dict.fromkeys(found))
+        found += [] if source is headline else source.get("doubts", [])
+    shown = headline.get("doubts", [])
+    return [limit for limit in dict.fromkeys(found) if limit not in shown]

@@ -140,7 +140,7 @@ def _assessment(found: Assessment | WithheldAssessment) -> dict[str, Any]:
     if isinstance(found, WithheldAssessment):
         return shown | {"quantity": criterion.quantity, "withheld": found.reason}
     return shown | {
-        "limits": list(found.limits),
+        "doubts": list(found.doubts),
         "quantity": found.quantity,
         "category": found.category,
         "probability": found.probability,
