@@ -172,6 +172,16 @@ def test_a_mean_that_gives_another_category_is_named():
     assert "ellipse" not in said
 
 
+@pytest.mark.parametrize(
+    ("hu", "words"), [(400.0, "not strong bone"), (-20.0, "does not lie in bone")]
+)
+def test_what_no_change_of_bone_explains_is_another_finding(hu, words):
+    # Jang 2019: 226 +- 44 HU below 30 years, 89 +- 38 from 90.
+    known = {"kvp": 120.0, "contrast_enhanced": False, "age_years": 70.0}
+    assert words in _doubts(hu=hu, **known)
+    assert _doubts(hu=300.0, **known) == _doubts(hu=20.0, **known) == ""
+
+
 def test_no_category_promises_a_disease():
     # At 110 HU the source is specific, but its PPV below 100 HU is 68 %: "likely" is too much.
     names = [band.name for band in CRITERIA["pickhardt-l1-hu"].bands]

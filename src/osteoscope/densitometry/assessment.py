@@ -20,6 +20,8 @@ from osteoscope.densitometry.uncertainty import Component, UncertaintyBudget
 
 ADULT_YEARS = 18.0
 """Every criterion was found in adults."""
+DENSEST_HU, LEAST_DENSE_HU = 226.0 + 3 * 44.0, 0.0
+"""Three SD above adults below 30 years, and 2.3 SD below those from 90 (Jang 2019)."""
 WHO_YEARS = 50.0
 """WHO's classes hold for postmenopausal women and for men from this age (ISCD)."""
 
@@ -156,7 +158,24 @@ def _doubts(criterion: Criterion, evidence: Evidence) -> tuple[str, ...]:
         found.append(f"Only {evidence.level} was judged; one body alone is less sure than two.")
     if criterion.name != "hu-norm-for-age-jang":
         found += _who_ages(evidence)
-    return (*found, *_by_the_mean(criterion, evidence))
+    return (*found, *_beyond_bone(evidence), *_by_the_mean(criterion, evidence))
+
+
+def _beyond_bone(evidence: Evidence) -> list[str]:
+    """Attenuation that no loss or gain of bone explains: see a cause before a category."""
+    if isinstance(evidence.hu, Missing):
+        return []
+    if evidence.hu.value > DENSEST_HU:
+        return [
+            f"More than {DENSEST_HU:.0f} HU, three SD above young adults, is not strong bone but "
+            "another finding: metastases, renal or Paget's disease, or contrast."
+        ]
+    if evidence.hu.value < LEAST_DENSE_HU:
+        return [
+            f"Less than {LEAST_DENSE_HU:.0f} HU is fatty marrow almost without bone, a lesion, or "
+            "a region that does not lie in bone: look at the picture."
+        ]
+    return []
 
 
 def _who_ages(evidence: Evidence) -> list[str]:
@@ -183,7 +202,9 @@ def _by_the_mean(criterion: Criterion, evidence: Evidence) -> list[str]:
 
 def _attenuation(evidence: Evidence) -> UncertaintyBudget | Missing:
     if evidence.kvp is not None and abs(evidence.kvp - STANDARD_KVP) > KVP_TOLERANCE:
-        return Missing("HU", f"This criterion holds at 120 kVp; this scan was made at {evidence.kvp:g} kVp.")
+        return Missing(
+            "HU", f"This criterion holds at 120 kVp; this scan was made at {evidence.kvp:g} kVp."
+        )
     return evidence.hu
 
 
