@@ -63,3 +63,14 @@ def test_a_folder_without_a_scan_says_what_to_give(tmp_path: Path) -> None:
     touch(tmp_path / "readme.txt")
     with pytest.raises(InputError, match="holds no scan"):
         discover_scans(tmp_path)
+
+
+def test_labels_directly_in_a_dicom_subject_are_its_own(tmp_path: Path) -> None:
+    touch(tmp_path / "p1" / "dicom" / "IM1", DICOM)
+    labels = touch(tmp_path / "p1" / "labels_totalsegmentator.nii.gz")
+    touch(tmp_path / "p1" / "labels_verse.nii.gz")
+    touch(tmp_path / "p2" / "IM1", DICOM)
+    scans = {scan.subject_id: scan for scan in discover_scans(tmp_path)}
+    assert scans["p1"].image == tmp_path / "p1"
+    assert scans["p1"].segmentation == labels
+    assert scans["p2"].segmentation is None

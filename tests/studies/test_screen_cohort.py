@@ -104,6 +104,7 @@ def test_an_interrupted_run_keeps_what_is_done(cohort: Path, tmp_path: Path) -> 
 
     with pytest.raises(KeyboardInterrupt):
         screen_cohort(cohort / "cohort.csv", out, ScreenConfig(), mapper=stops_after_one)
+    assert [row["subject_id"] for row in rows_of(out / "screen.csv")] == ["s1"]
     resumed = screen_cohort(cohort / "cohort.csv", out, ScreenConfig(), mapper=MAPPER)
     assert (resumed.n_done, resumed.n_failed, resumed.n_skipped) == (1, 1, 1)
 

@@ -22,8 +22,9 @@ def discover_scans(folder: Path) -> tuple[CohortScan, ...]:
 
     Each entry of ``folder`` is one subject. An image file or a zip archive is a scan. A
     subfolder is read as DICOM, all its series together, unless it holds image files: then each
-    of these is a scan, whose segmentation is the label file or the folder ``segmentations``
-    beside it. The subject's name is the path below ``folder``, made safe for a file name.
+    of these is a scan. Its segmentation is the label file or the folder ``segmentations`` beside
+    it, for a subfolder of DICOM files the one directly in it. The subject's name is the path
+    below ``folder``, made safe for a file name.
 
     Raises:
         InputError: There is no scan in it.
@@ -35,13 +36,13 @@ def discover_scans(folder: Path) -> tuple[CohortScan, ...]:
         if entry.is_dir():
             images = _image_files(entry)
             if images:
-                found += [_beside(path, folder) for path in images]
+                found += [_labelled(path, path.parent, folder) for path in images]
             elif _holds_dicom(entry):
-                found.append(CohortScan(_safe_name(entry, folder), entry))
+                found.append(_labelled(entry, entry, folder))
         elif entry.suffix.lower() == ".zip":
             found.append(CohortScan(_safe_name(entry, folder), entry))
         elif _is_image(entry):
-            found.append(_beside(entry, folder))
+            found.append(_labelled(entry, folder, folder))
     if not found:
         raise InputError(
             "The folder holds no scan; give a folder whose entries are image files, zip "
@@ -77,17 +78,17 @@ def _holds_dicom(folder: Path) -> bool:
     return False
 
 
-def _beside(image: Path, root: Path) -> CohortScan:
-    """The scan with the segmentation that its folder's naming points to without doubt."""
-    files = [p for p in sorted(image.parent.iterdir()) if is_image_file(p)]
-    labels = [p for p in files if p != image and _LABEL_NAME.search(stem_of(p))]
-    subregions = [p for p in files if p != image and _SUBREGION_NAME.search(stem_of(p))]
-    own = [p for p in labels if stem_of(p).startswith(stem_of(image))]
+def _labelled(scan: Path, folder: Path, root: Path) -> CohortScan:
+    """The scan with the segmentation in ``folder`` that names point to without doubt."""
+    files = [p for p in sorted(folder.iterdir()) if is_image_file(p) and p != scan]
+    labels = [p for p in files if _LABEL_NAME.search(stem_of(p))]
+    subregions = [p for p in files if _SUBREGION_NAME.search(stem_of(p))]
+    own = [p for p in labels if stem_of(p).startswith(stem_of(scan))]
     segmentation = _only(own) or _only(labels) or _preferred(own or labels)
-    masks = image.parent / "segmentations"
+    masks = folder / "segmentations"
     if segmentation is None and not labels and masks.is_dir():
         segmentation = masks
-    return CohortScan(_safe_name(image, root), image, segmentation, _only(subregions))
+    return CohortScan(_safe_name(scan, root), scan, segmentation, _only(subregions))
 
 
 def _only(paths: list[Path]) -> Path | None:

@@ -77,6 +77,7 @@ def read_calibration_table(path: Path) -> tuple[TableRow, ...]:
         ) from error
     if not isinstance(records, list) or not records:
         raise InputError(f"The calibration table {path.name} has no rows.")
+    _check_columns(path.name, records)
     rows: list[TableRow] = []
     faults: list[str] = []
     for number, record in enumerate(records, start=1):
@@ -87,6 +88,17 @@ def read_calibration_table(path: Path) -> tuple[TableRow, ...]:
     if faults:
         raise InputError(f"The calibration table {path.name} is faulty: {'; '.join(faults)}.")
     return tuple(rows)
+
+
+def _check_columns(file_name: str, records: Sequence[object]) -> None:
+    """Say once what every row lacks or has too much."""
+    present = {str(key) for record in records if isinstance(record, dict) for key in record}
+    missing = [key for key in _REQUIRED if key not in present]
+    unknown = sorted(present - {*_REQUIRED, *_OPTIONAL})
+    if present and (missing or unknown):
+        parts = [f"lacks {', '.join(missing)}"] if missing else []
+        parts += [f"has the unknown {', '.join(unknown)}"] if unknown else []
+        raise InputError(f"The calibration table {file_name} is faulty: it {' and '.join(parts)}.")
 
 
 def calibration_from_table(rows: Sequence[TableRow], acquisition: Acquisition) -> Calibration:

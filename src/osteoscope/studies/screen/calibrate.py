@@ -26,6 +26,11 @@ NO_CALIBRATION = (
     "phantom or the patient's own tissues (--calibration)."
 )
 
+_ENHANCED_TISSUES = (
+    "The scan is contrast-enhanced: blood, muscle and marrow no longer have their known "
+    "attenuation, so the patient's tissues calibrate nothing; give a table or a phantom."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class NamedCalibration:
@@ -41,13 +46,18 @@ class NamedCalibration:
     rows: tuple[TableRow, ...] = ()
     internal: bool = False
 
-    def for_scan(self, volume: Volume, labels: LabelMap) -> Calibration | Missing:
+    def for_scan(
+        self, volume: Volume, labels: LabelMap, *, enhanced: bool | None
+    ) -> Calibration | Missing:
         """The calibration of one scan, or why it has none: then its HU stand without a density.
 
         Args:
             volume: The canonical scan.
             labels: Its canonical labels.
+            enhanced: Whether it is contrast-enhanced; None where unknown.
         """
+        if self.internal and enhanced:
+            return Missing("calibration", _ENHANCED_TISSUES)
         if self.fitted is not None:
             return self.fitted
         try:

@@ -114,11 +114,18 @@ def screen_cohort(
             row = rows[name] or {}
             on_item(name, f"failed: {row['error']}" if row["error"] else str(row["status"]))
 
-    # A run that is stopped keeps its finished items through their own records.
-    mapper(partial(_screen_item, out=out, config=config), todo, on_done=record)
-    finished = [row for item in items if (row := rows[item.scan.subject_id]) is not None]
+    def finished() -> list[dict[str, Any]]:
+        return [row for item in items if (row := rows[item.scan.subject_id]) is not None]
+
+    try:
+        mapper(partial(_screen_item, out=out, config=config), todo, on_done=record)
+    except BaseException:
+        # A stopped run leaves the table of what is done; its items' own records let it resume.
+        if finished():
+            write_table(out, finished())
+        raise
     out.mkdir(parents=True, exist_ok=True)
-    table = write_table(out, finished)
+    table = write_table(out, finished())
     return CohortOutcome(
         table_path=table,
         n_done=len(todo) - failures,

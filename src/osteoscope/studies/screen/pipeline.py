@@ -152,7 +152,6 @@ class _Found:
         named: NamedCalibration,
         config: ScreenConfig,
     ) -> _Found:
-        calibration = named.for_scan(volume, labels)
         vertebrae = measure_vertebrae(labels, subregions=parts)
         levels = {
             level: measure_level(volume, vertebrae.get(level), level, config)
@@ -160,10 +159,11 @@ class _Found:
         }
         weights = CropWeights(_drawn(levels), vertebrae)
         flags = examine_scan(volume, labels, vertebrae, config.levels, weights=weights)
+        enhanced = known_contrast(flags, volume.acquisition)
+        calibration = named.for_scan(volume, labels, enhanced=enhanced)
         if not isinstance(calibration, Missing):
             levels = {name: with_density(result, calibration) for name, result in levels.items()}
         if config.contrast_rule is not None:
-            enhanced = known_contrast(flags, volume.acquisition)
             levels = {
                 name: with_correction(result, config.contrast_rule, calibration, enhanced=enhanced)
                 for name, result in levels.items()
