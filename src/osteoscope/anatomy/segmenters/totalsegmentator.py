@@ -20,8 +20,8 @@ from osteoscope.io.image_files import write_volume
 
 PROGRAM = "TotalSegmentator"
 INSTALL = (
-    'install it with pip install "osteoscope[totalsegmentator]", or in an environment of its own '
-    "and give the program's path (--segmenter-program)"
+    "install it with pip install TotalSegmentator, here or in an environment of its own, and give "
+    "the program's path there (--segmenter-program)"
 )
 _LARGEST_LABEL = 117
 """Classes of the task ``total``, TotalSegmentator v2."""
