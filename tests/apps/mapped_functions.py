@@ -63,6 +63,24 @@ def touch_then_sleep(path: str) -> str:
     return path
 
 
+def die_or_work_on(path: str) -> str:
+    """``dies`` ends its worker once ``works`` is at work; that one works for a minute, in the
+    first try only, and leaves a mark where it could tidy up."""
+    place = Path(path)
+    begun = place.with_name("begun")
+    if place.name == "dies":
+        while not begun.exists():
+            time.sleep(0.02)
+        os._exit(5)
+    if place.name == "works" and not begun.exists():
+        begun.touch()
+        try:
+            time.sleep(60)
+        finally:
+            place.with_name("tidied").touch()
+    return place.name
+
+
 def slow_square(number: int) -> int:
     time.sleep(0.05)
     return number * number

@@ -61,6 +61,39 @@ def test_an_item_whose_worker_died_once_gets_a_second_chance(tmp_path: Path) -> 
     assert [o.value for o in outcomes] == names
 
 
+def test_a_busy_worker_is_stopped_when_another_dies(tmp_path: Path) -> None:
+    start = time.monotonic()
+    # The executor sees deaths of workers that it has heard of, so each does an item first.
+    items = [str(tmp_path / name) for name in ("one", "two", "works", "dies")]
+    outcomes = map_items(functions.die_or_work_on, items, workers=2)
+    assert time.monotonic() - start < 45
+    assert [outcome.value for outcome in outcomes] == ["one", "two", "works", None]
+    assert outcomes[3].error_type == "BrokenProcessPool"
+    assert (tmp_path / "tidied").exists()
+
+
+LISTENING = """
+import signal
+from osteoscope.apps import processes
+
+def handlers(_):
+    return signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+
+processes._prepare_worker()
+idle = handlers(0)
+busy = processes._interruptible(handlers, 0).value
+assert idle == handlers(0) == (signal.SIG_DFL, signal.SIG_IGN)
+assert busy == (processes._raise_stopped, signal.default_int_handler)
+print("as it should")
+"""
+
+
+def test_a_worker_listens_to_signals_while_it_works_only() -> None:
+    """An exception between two items could leave the lock of the executor's queue taken."""
+    done = subprocess.run([sys.executable, "-c", LISTENING], capture_output=True, text=True)
+    assert done.stdout == "as it should\n", done.stderr
+
+
 def test_workers_are_other_processes_of_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
         monkeypatch.delenv(name, raising=False)
@@ -272,7 +305,7 @@ def test_an_unknown_scheduler_is_refused(scheduler: str) -> None:
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ModelError, match=r"pip install \"osteoscope\[cluster\]\""):
+    with pytest.raises(ModelError, match=r"needs the extra \"cluster\""):
         map_items(functions.square, [1], scheduler="tcp://127.0.0.1:9")
 
 

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -134,21 +133,33 @@ def _failed(error: BaseException) -> Outcome[R]:
     return failure(error)
 
 
+class _StoppedError(BaseException):
+    """This worker was asked to end while it worked on an item."""
+
+
 def _prepare_worker() -> None:
-    # An idle worker leaves an interrupt to its parent; a busy one must clean up after itself
-    # (external programs, temporary folders), which needs an exception rather than a death.
+    # An idle worker leaves an interrupt to its parent and dies of a termination at once: an
+    # exception would reach the executor, which may hold the lock of its queue at that moment, or
+    # take it for the item's and go on waiting for another.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _exit_by_exception)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _exit_by_exception(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
-
-
 def _interruptible(function: Callable[[T], R], item: T) -> Outcome[R]:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Run one item; a worker that is stopped meanwhile tidies up (external programs, temporary
+    folders), which needs an exception rather than a death, and then ends."""
     try:
-        return run_guarded(function, item)
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, _raise_stopped)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return run_guarded(function, item)
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except _StoppedError:
+        os._exit(128 + signal.SIGTERM)
+
+
+def _raise_stopped(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop the tidying
+    raise _StoppedError
