@@ -168,9 +168,9 @@ def test_without_weights_the_error_comes_before_anything_is_started(
     assert "\n" not in message
 
 
-def test_weights_with_no_program_name_the_extra(volume: Volume, tmp_path: Path) -> None:
+def test_weights_with_no_program_name_the_remedy(volume: Volume, tmp_path: Path) -> None:
     weights = make_weights(tmp_path, FULL.values())
-    with pytest.raises(ModelError, match=r"not found; .*osteoscope\[totalsegmentator\]"):
+    with pytest.raises(ModelError, match=r"not found; .*pip install TotalSegmentator"):
         TotalSegmentatorSegmenter("no-such-program", weights).segment(volume)
 
 

@@ -11,6 +11,7 @@ from scipy import ndimage
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.surroundings import canonical_hu
 from osteoscope.anatomy.vertebra import Vertebra
+from osteoscope.core.box import Box, bounding_box
 from osteoscope.core.flag import Flag
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.volume import Volume
@@ -83,8 +84,7 @@ def rim_denser_share(scan: Volume, labels: LabelMap, vertebra: Vertebra) -> floa
     Returns:
         None where the rim or the ring holds fewer than 30 of the voxels looked at.
     """
-    step = np.maximum(1, (_COARSE_MM / vertebra.grid.spacing_mm).astype(int))
-    coarse = (slice(None, None, step[0]), slice(None, None, step[1]), slice(None, None, step[2]))
+    coarse, step = _around(vertebra)
     mask = vertebra.mask[coarse]
     spacing_mm = vertebra.grid.spacing_mm * step
     inside = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
@@ -96,6 +96,18 @@ def rim_denser_share(scan: Volume, labels: LabelMap, vertebra: Vertebra) -> floa
     if min(len(rim), len(ring)) < _FEWEST_VOXELS:
         return None
     return _share_above(rim, ring)
+
+
+def _around(vertebra: Vertebra) -> tuple[Box, NDArray[np.int_]]:
+    """Every ``step``-th voxel of the mask and of the ring around it."""
+    step = np.maximum(1, (_COARSE_MM / vertebra.grid.spacing_mm).astype(int))
+    reach = np.ceil((_RING_MM + _GAP_MM) / vertebra.grid.spacing_mm).astype(int)
+    inner = bounding_box(vertebra.mask)
+    spans = [
+        slice(max(0, s.start - r), min(n, s.stop + r), n_th)
+        for s, r, n, n_th in zip(inner, reach, vertebra.mask.shape, step, strict=True)
+    ]
+    return (spans[0], spans[1], spans[2]), step
 
 
 def _share_above(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
