@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -113,7 +114,9 @@ def peak_mb() -> float:
 def in_own_process(name: str, folder: Path) -> dict[str, float]:
     """Time and peak memory of one path."""
     command = [sys.executable, __file__, "--path", name, "--folder", str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    # As the osteoscope program sets it; the plain path's work is not linear algebra.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -5,6 +5,7 @@ Heavy libraries are imported inside the commands, so that help and completion an
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -83,6 +84,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def run() -> None:
     """Entry point of the ``osteoscope`` program."""
+    # Its matrices are small: OpenBLAS's second thread spins for nothing and takes the core that
+    # other work needs. Read when NumPy is imported, which the commands do.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(main(sys.argv[1:]))
 
 
