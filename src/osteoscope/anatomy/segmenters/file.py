@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from osteoscope.anatomy.recognise import recognise_scheme
-from osteoscope.core.label_schemes import label_scheme
+from osteoscope.core.label_schemes import LabelScheme, label_scheme
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.volume import Volume
 from osteoscope.io.labels import overlap_note, read_labels, resample_labels
+from osteoscope.io.raw_labels import RawLabels
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,17 @@ class FileSegmenter:
         """The method's name for the report."""
         return "file"
 
+    def prepare(self) -> None:
+        """Read the labels and recognise their scheme."""
+        _ = self._labels
+
+    @cached_property
+    def _labels(self) -> tuple[RawLabels, LabelScheme]:
+        raw = read_labels(Path(self.path))
+        if self.scheme is not None:
+            return raw, label_scheme(self.scheme)
+        return raw, recognise_scheme(raw.array, raw.grid, raw.names)
+
     def segment(self, volume: Volume) -> LabelMap:
         """Labels of the file on the volume's grid.
 
@@ -42,11 +55,7 @@ class FileSegmenter:
             InputError: The file cannot be read, or its scheme cannot be told.
             GeometryError: The labels do not overlap the scan.
         """
-        raw = read_labels(Path(self.path))
-        if self.scheme is not None:
-            scheme = label_scheme(self.scheme)
-        else:
-            scheme = recognise_scheme(raw.array, raw.grid, raw.names)
+        raw, scheme = self._labels
         partial = overlap_note(raw, volume.grid)
         notes = raw.notes if partial is None else (*raw.notes, partial)
         return LabelMap(resample_labels(raw, volume.grid), volume.grid, scheme, notes)

@@ -94,6 +94,11 @@ class NnUnetSegmenter:
         """
         return self._class_map(self._open())
 
+    def prepare(self) -> None:
+        """Look into the model and for the program, so that what is wrong is said at once."""
+        self._class_map(self._open())
+        find_program(PROGRAM, self.executable, INSTALL)
+
     def segment(self, volume: Volume) -> LabelMap:
         """Segment a scan.
 

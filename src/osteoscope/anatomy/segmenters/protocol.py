@@ -16,6 +16,14 @@ class Segmenter(Protocol):
     def name(self) -> str:
         """The method's name for the report."""
 
+    def prepare(self) -> None:
+        """Do what needs no scan; may run beside the reading of it.
+
+        Raises:
+            InputError: The segmentation cannot be used.
+            ModelError: A program or its weights are missing.
+        """
+
     def segment(self, volume: Volume) -> LabelMap:
         """Labels of the scan on ``volume``'s grid, in the volume's own orientation.
 

@@ -65,6 +65,11 @@ class TotalSegmentatorSegmenter:
         """The method's name for the report."""
         return "totalsegmentator-fast" if self.fast else "totalsegmentator"
 
+    def prepare(self) -> None:
+        """Look for the weights and the program, so that what is missing is said at once."""
+        find_weights(self.weights, fast=self.fast)
+        find_program(PROGRAM, self.executable, INSTALL)
+
     def segment(self, volume: Volume) -> LabelMap:
         """Segment a scan.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from osteoscope.anatomy.measure import measure_vertebrae
 from osteoscope.anatomy.quality.examine import examine_scan
 from osteoscope.anatomy.segmenters.file import FileSegmenter
+from osteoscope.anatomy.segmenters.protocol import Segmenter
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.flag import Flag
 from osteoscope.core.labelmap import LabelMap
@@ -84,40 +86,32 @@ def screen_scan(
     start = time.perf_counter()
     segmenter = chosen_segmenter(config, segmentation)
     named = read_calibration(config.calibration)
-    tell("reading the scan")
-    reading = read_scan(scan, series=config.series, identify=config.identify)
-    tell(f"labelling ({segmenter.name})")
-    labels = segmenter.segment(reading.volume)
-    parts = _subregions(subregions, reading.volume)
-    segmented = {
-        "segmenter": segmenter.name,
-        "scheme": labels.scheme.name,
-        "detail": labels.scheme.source or None,
-        "digest": file_digest(segmentation) if segmentation and segmentation.is_file() else None,
-    }
-    tell("measuring")
-    volume, labels = reading.volume.canonical(), labels.canonical()
-    found = _Found.of(volume, labels, parts, named, config)
-    conclusion = conclude(found.levels, found.flags, volume.acquisition, found.calibration, config)
-    screened = Screened(
-        reading=reading,
-        config=config,
-        segmentation=segmented,
-        levels=found.levels,
-        flags=found.flags,
-        conclusion=conclusion,
-        calibration=found.calibration,
-        virtual_dxa=projected_density(
-            volume,
-            labels,
-            found.vertebrae,
-            found.calibration,
-            withheld=unprojected_levels(found.flags, withheld_levels(found.flags, config.levels)),
-            enhanced=known_contrast(found.flags, volume.acquisition),
-            reference=config.dxa_reference,
-        ),
-        notes=(*reading.notes, *labels.notes),
-    )
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        tell("reading the scan")
+        prepared = beside.submit(segmenter.prepare)
+        reading = read_scan(scan, series=config.series, identify=config.identify)
+        prepared.result()
+        digest = beside.submit(lambda: reading.digest)
+        tell(f"labelling ({segmenter.name})")
+        labels = segmenter.segment(reading.volume)
+        parts = _subregions(subregions, reading.volume)
+        tell("measuring")
+        volume, labels = reading.volume.canonical(), labels.canonical()
+        found = _Found.of(volume, labels, parts, named, config)
+        screened = Screened(
+            reading=reading,
+            config=config,
+            segmentation=_made_by(segmenter, labels, segmentation),
+            levels=found.levels,
+            flags=found.flags,
+            conclusion=conclude(
+                found.levels, found.flags, volume.acquisition, found.calibration, config
+            ),
+            calibration=found.calibration,
+            virtual_dxa=_projected(volume, labels, found, config),
+            notes=(*reading.notes, *labels.notes),
+        )
+        digest.result()
     result = build_result(screened, time.perf_counter() - start)
     validate_result(result)
     with whole_folder(out) as folder:
@@ -173,6 +167,33 @@ class _Found:
     @property
     def regions(self) -> dict[str, Region]:
         return _drawn(self.levels)
+
+
+def _made_by(
+    segmenter: Segmenter, labels: LabelMap, segmentation: Path | None
+) -> dict[str, str | None]:
+    """Where the labels come from."""
+    return {
+        "segmenter": segmenter.name,
+        "scheme": labels.scheme.name,
+        "detail": labels.scheme.source or None,
+        "digest": file_digest(segmentation) if segmentation and segmentation.is_file() else None,
+    }
+
+
+def _projected(
+    volume: Volume, labels: LabelMap, found: _Found, config: ScreenConfig
+) -> dict[str, Any]:
+    withheld = withheld_levels(found.flags, config.levels)
+    return projected_density(
+        volume,
+        labels,
+        found.vertebrae,
+        found.calibration,
+        withheld=unprojected_levels(found.flags, withheld),
+        enhanced=known_contrast(found.flags, volume.acquisition),
+        reference=config.dxa_reference,
+    )
 
 
 def _drawn(levels: Mapping[str, LevelResult]) -> dict[str, Region]:
