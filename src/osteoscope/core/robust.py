@@ -59,7 +59,7 @@ def _distribution(
         counted = np.bincount((doubled - start).astype(np.intp), weights=weights)
         shares = np.asarray(counted, dtype=np.float64)
         met = np.flatnonzero(shares)
-        return (met + start) / 2.0, shares[met]
+        return np.asarray((met + start) / 2.0, dtype=np.float64), shares[met]
     order = np.argsort(values, kind="stable")
     return values[order], weights[order]
 
