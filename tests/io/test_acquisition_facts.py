@@ -103,3 +103,24 @@ def test_a_voltage_that_changes_along_the_scan_is_unknown(tmp_path: Path) -> Non
     reading = read_scan(tmp_path)
     assert reading.volume.acquisition.kvp is None
     assert any("tube voltage differs" in note for note in reading.notes)
+
+
+@pytest.mark.parametrize(
+    ("born", "studied", "years"),
+    [
+        ("19500615", "20200614", 69.0),
+        ("19500615", "20200615", 70.0),
+        ("20120101", "20211231", 9.0),
+        ("19500615", "", None),
+        ("", "20200615", None),
+        ("20210101", "20200101", None),
+        ("DOE", "20200101", None),
+    ],
+)
+def test_an_age_that_the_header_lacks_follows_from_its_dates(
+    born: str, studied: str, years: float | None
+) -> None:
+    facts = {"PatientBirthDate": born, "StudyDate": studied}
+    assert acquisition_from_lookup(facts.get).patient_age_years == years
+    stated = {**facts, "PatientAge": "041Y"}
+    assert acquisition_from_lookup(stated.get).patient_age_years == 41.0

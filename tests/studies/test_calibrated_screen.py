@@ -170,3 +170,43 @@ def test_the_tissues_of_an_enhanced_scan_calibrate_nothing(tmp_path: Path) -> No
     assert result["calibration"] is None
     assert "contrast-enhanced" in bmd_of(result)["withheld"]
     assert "contrast-enhanced" in result["virtual_dxa"]["withheld"]
+
+
+PHANTOM = """
+[phantom]
+name = "three rods"
+mineral = "HA"
+{kvp}
+rods = [
+  {{ density_mg_cm3 = 0, hu = 0 }},
+  {{ density_mg_cm3 = 100, hu = 140 }},
+  {{ density_mg_cm3 = 200, hu = 280 }},
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("kvp", "words"),
+    [
+        ("kvp = 100", "scanned at 100 kVp and the patient at 120 kVp"),
+        ("kvp = 120", None),
+        ("", "does not state the tube voltage"),
+    ],
+)
+def test_a_phantom_holds_at_its_own_voltage(
+    patient: tuple[SimulatedPatient, Path], tmp_path: Path, kvp: str, words: str | None
+) -> None:
+    _, folder = patient
+    path = tmp_path / "phantom.toml"
+    path.write_text(PHANTOM.format(kvp=kvp))
+    result = screened(folder, tmp_path / "out", calibration=str(path))
+    if kvp == "kvp = 100":
+        assert words is not None
+        assert words in bmd_of(result)["withheld"]
+        return
+    measured = result["vertebrae"]["L1"]["measurements"]
+    expected = measured["trabecular_median_hu"]["value"] / 1.4
+    assert measured["trabecular_bmd_mg_cm3"]["value"] == pytest.approx(expected)
+    warnings = " ".join(result["calibration"]["detail"]["warnings"])
+    assert (words or "tube voltage") in warnings or words is None
+    assert ("tube voltage" in warnings) == (words is not None)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +42,8 @@ def acquisition_from_lookup(look: Callable[[str], Any]) -> Acquisition:
         patient_position=_text(look("PatientPosition")),
         reconstruction_diameter_mm=_positive(look("ReconstructionDiameter")),
         series_description=_text(look("SeriesDescription")),
-        patient_age_years=age_years(look("PatientAge")),
+        patient_age_years=age_years(look("PatientAge"))
+        or age_at(look("PatientBirthDate"), look("StudyDate")),
         patient_sex=_sex(look("PatientSex")),
         simulated=_simulated(look),
     )
@@ -92,6 +94,22 @@ def age_years(value: Any) -> float | None:
         return None
     years = int(match.group(1)) * _YEARS[match.group(2)]
     return years if 0 < years < 130 else None
+
+
+def age_at(born: Any, studied: Any) -> float | None:
+    """Whole years from one DICOM date (YYYYMMDD) to another; None unless both are dates.
+
+    For headers without an age: an adult's criterion must not be put to a child.
+    """
+    dates = []
+    for value in (born, studied):
+        try:
+            dates.append(datetime.strptime(str(value or "").strip(), "%Y%m%d"))
+        except ValueError:
+            return None
+    first, last = dates
+    years = last.year - first.year - ((last.month, last.day) < (first.month, first.day))
+    return float(years) if 0 <= years < 130 else None
 
 
 def contrast_text(look: Callable[[str], Any]) -> str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from osteoscope.core.errors import InputError, QualityError
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.measurement import Missing
-from osteoscope.core.volume import Volume
+from osteoscope.core.volume import KVP_TOLERANCE, Volume
 from osteoscope.densitometry.calibration.internal import fit_internal
 from osteoscope.densitometry.calibration.line import MINERALS, Calibration
 from osteoscope.densitometry.calibration.phantom import Rod, fit_phantom
@@ -40,11 +40,13 @@ class NamedCalibration:
         fitted: The line of a phantom's rods, or None.
         rows: The rows of a calibration table; empty where it is no table.
         internal: Whether the patient's own tissues are asked for.
+        fitted_kvp: Tube voltage that the rods were scanned at, where their file states it.
     """
 
     fitted: Calibration | None = None
     rows: tuple[TableRow, ...] = ()
     internal: bool = False
+    fitted_kvp: float | None = None
 
     def for_scan(
         self, volume: Volume, labels: LabelMap, *, enhanced: bool | None
@@ -59,7 +61,7 @@ class NamedCalibration:
         if self.internal and enhanced:
             return Missing("calibration", _ENHANCED_TISSUES)
         if self.fitted is not None:
-            return self.fitted
+            return self._same_voltage(self.fitted, volume.acquisition.kvp)
         try:
             if self.internal:
                 return fit_internal(internal_tissues(volume, labels)).calibration
@@ -69,13 +71,30 @@ class NamedCalibration:
             return Missing("calibration", str(error))
         return Missing("calibration", NO_CALIBRATION)
 
+    def _same_voltage(self, fitted: Calibration, kvp: float | None) -> Calibration | Missing:
+        if self.fitted_kvp is None or kvp is None:
+            unknown = "phantom's file" if self.fitted_kvp is None else "scan's file"
+            doubt = (
+                f"The {unknown} does not state the tube voltage; the line holds only where the "
+                "rods were scanned as the patient was."
+            )
+            return replace(fitted, warnings=(*fitted.warnings, doubt))
+        if abs(kvp - self.fitted_kvp) > KVP_TOLERANCE:
+            return Missing(
+                "calibration",
+                f"The phantom was scanned at {self.fitted_kvp:g} kVp and the patient at {kvp:g} "
+                "kVp; its line does not hold there.",
+            )
+        return fitted
+
 
 def read_calibration(named: str | None) -> NamedCalibration:
     """Read what the user named.
 
     Args:
-        named: None; ``internal``; a TOML file with a ``[phantom]`` table (``name``, ``mineral``
-            and ``rods``, a list of ``{density_mg_cm3, hu}``); or a CSV or TOML calibration table.
+        named: None; ``internal``; a TOML file with a ``[phantom]`` table (``name``, ``mineral``,
+            ``kvp`` by choice, and ``rods``, a list of ``{density_mg_cm3, hu}``); or a CSV or TOML
+            calibration table.
 
     Raises:
         InputError: The file cannot be read or does not say what it must.
@@ -90,7 +109,9 @@ def read_calibration(named: str | None) -> NamedCalibration:
         raise InputError(f"The calibration file {path.name} does not exist.")
     phantom = _phantom_of(path)
     if phantom is not None:
-        return NamedCalibration(fitted=_fit(phantom, path.name))
+        return NamedCalibration(
+            fitted=_fit(phantom, path.name), fitted_kvp=_voltage(phantom, path.name)
+        )
     return NamedCalibration(rows=read_calibration_table(path))
 
 
@@ -108,6 +129,13 @@ def _phantom_of(path: Path) -> dict[str, Any] | None:
         )
     phantom = content.get("phantom")
     return phantom if isinstance(phantom, dict) else None
+
+
+def _voltage(phantom: dict[str, Any], file_name: str) -> float | None:
+    kvp = phantom.get("kvp")
+    if kvp is None or (isinstance(kvp, int | float) and not isinstance(kvp, bool) and kvp > 0):
+        return kvp
+    raise InputError(f"The phantom in {file_name} needs a kvp above 0, for example kvp = 120.")
 
 
 def _fit(phantom: dict[str, Any], file_name: str) -> Calibration:
