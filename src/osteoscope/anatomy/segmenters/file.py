@@ -34,9 +34,10 @@ class FileSegmenter:
         """The method's name for the report."""
         return "file"
 
-    def prepare(self) -> None:
-        """Read the labels and recognise their scheme."""
-        _ = self._labels
+    def prepare(self) -> LabelMap:
+        """The labels as they lie in the file, their scheme recognised."""
+        raw, scheme = self._labels
+        return LabelMap(raw.array, raw.grid, scheme, raw.notes)
 
     @cached_property
     def _labels(self) -> tuple[RawLabels, LabelScheme]:

@@ -16,8 +16,11 @@ class Segmenter(Protocol):
     def name(self) -> str:
         """The method's name for the report."""
 
-    def prepare(self) -> None:
-        """Do what needs no scan; may run beside the reading of it.
+    def prepare(self) -> LabelMap | None:
+        """Do what needs no scan, so that what is missing is said at once.
+
+        Returns:
+            Labels that exist already, on their own grid; None where they must be made.
 
         Raises:
             InputError: The segmentation cannot be used.

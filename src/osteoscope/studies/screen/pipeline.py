@@ -84,34 +84,7 @@ def screen_scan(
     tell = progress or (lambda _: None)
     check_output(out)
     start = time.perf_counter()
-    segmenter = chosen_segmenter(config, segmentation)
-    named = read_calibration(config.calibration)
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        tell("reading the scan")
-        prepared = beside.submit(segmenter.prepare)
-        reading = read_scan(scan, series=config.series, identify=config.identify)
-        prepared.result()
-        digest = beside.submit(lambda: reading.digest)
-        tell(f"labelling ({segmenter.name})")
-        labels = segmenter.segment(reading.volume)
-        parts = _subregions(subregions, reading.volume)
-        tell("measuring")
-        volume, labels = reading.volume.canonical(), labels.canonical()
-        found = _Found.of(volume, labels, parts, named, config)
-        screened = Screened(
-            reading=reading,
-            config=config,
-            segmentation=_made_by(segmenter, labels, segmentation),
-            levels=found.levels,
-            flags=found.flags,
-            conclusion=conclude(
-                found.levels, found.flags, volume.acquisition, found.calibration, config
-            ),
-            calibration=found.calibration,
-            virtual_dxa=_projected(volume, labels, found, config),
-            notes=(*reading.notes, *labels.notes),
-        )
-        digest.result()
+    screened, found = _examine(_Files(scan, segmentation, subregions), config, tell)
     result = build_result(screened, time.perf_counter() - start)
     validate_result(result)
     with whole_folder(out) as folder:
@@ -119,19 +92,76 @@ def screen_scan(
             json.dumps(result, indent=1, allow_nan=False), encoding="utf-8"
         )
         if found.regions:
-            write_labels(folder / "regions.nii.gz", *region_labels(labels, found.regions))
+            write_labels(folder / "regions.nii.gz", *region_labels(found.labels, found.regions))
         if report:
             tell("drawing the report")
-            _write_page(folder / "report.html", result, volume, labels, found)
+            _write_page(folder / "report.html", result, found)
         if record is not None:
             record(folder, result)
     return ScreenOutcome(result["status"], result, out)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What a screen reads."""
+
+    scan: Path
+    segmentation: Path | None
+    subregions: Path | None
+
+
+def _examine(
+    files: _Files, config: ScreenConfig, tell: Callable[[str], None]
+) -> tuple[Screened, _Found]:
+    """Read, label, measure, question and conclude.
+
+    Labels that exist already are measured while the scan is being read, and the scan's digest is
+    made while it is measured: inflating and hashing leave the interpreter to others.
+    """
+    segmenter = chosen_segmenter(config, files.segmentation)
+    named = read_calibration(config.calibration)
+    early = segmenter.prepare()
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        tell("reading the scan")
+        coming = beside.submit(
+            read_scan, files.scan, series=config.series, identify=config.identify
+        )
+        measured = _measured_early(early, files.subregions)
+        reading = coming.result()
+        digest = beside.submit(lambda: reading.digest)
+        tell(f"labelling ({segmenter.name})")
+        labels = segmenter.segment(reading.volume)
+        parts = _subregions(files.subregions, reading.volume)
+        tell("measuring")
+        if early is None or not early.grid.matches(reading.volume.grid):
+            measured = None
+        vertebrae = measured or measure_vertebrae(labels, subregions=parts)
+        volume, labels = reading.volume.canonical(), labels.canonical()
+        found = _Found.of(volume, labels, vertebrae, named, config)
+        conclusion = conclude(
+            found.levels, found.flags, volume.acquisition, found.calibration, config
+        )
+        digest.result()
+    screened = Screened(
+        reading=reading,
+        config=config,
+        segmentation=_made_by(segmenter, labels, files.segmentation),
+        levels=found.levels,
+        flags=found.flags,
+        conclusion=conclusion,
+        calibration=found.calibration,
+        virtual_dxa=_projected(found, config),
+        notes=(*reading.notes, *labels.notes),
+    )
+    return screened, found
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
     """What the scan shows: vertebrae, numbers, flags and the calibration."""
 
+    volume: Volume
+    labels: LabelMap
     vertebrae: Mapping[str, Vertebra]
     levels: Mapping[str, LevelResult]
     flags: list[Flag]
@@ -142,11 +172,10 @@ class _Found:
         cls,
         volume: Volume,
         labels: LabelMap,
-        parts: LabelMap | None,
+        vertebrae: Mapping[str, Vertebra],
         named: NamedCalibration,
         config: ScreenConfig,
     ) -> _Found:
-        vertebrae = measure_vertebrae(labels, subregions=parts)
         levels = {
             level: measure_level(volume, vertebrae.get(level), level, config)
             for level in config.levels
@@ -162,11 +191,23 @@ class _Found:
                 name: with_correction(result, config.contrast_rule, calibration, enhanced=enhanced)
                 for name, result in levels.items()
             }
-        return cls(vertebrae, levels, flags, calibration)
+        return cls(volume, labels, vertebrae, levels, flags, calibration)
 
     @property
     def regions(self) -> dict[str, Region]:
         return _drawn(self.levels)
+
+
+def _measured_early(
+    labels: LabelMap | None, subregions: Path | None
+) -> Mapping[str, Vertebra] | None:
+    """The vertebrae of labels that are there before the scan is, measured while it is read.
+
+    They hold where the labels lie on the scan's own grid, as they mostly do.
+    """
+    if labels is None or subregions is not None:
+        return None
+    return measure_vertebrae(labels)
 
 
 def _made_by(
@@ -181,17 +222,15 @@ def _made_by(
     }
 
 
-def _projected(
-    volume: Volume, labels: LabelMap, found: _Found, config: ScreenConfig
-) -> dict[str, Any]:
+def _projected(found: _Found, config: ScreenConfig) -> dict[str, Any]:
     withheld = withheld_levels(found.flags, config.levels)
     return projected_density(
-        volume,
-        labels,
+        found.volume,
+        found.labels,
         found.vertebrae,
         found.calibration,
         withheld=unprojected_levels(found.flags, withheld),
-        enhanced=known_contrast(found.flags, volume.acquisition),
+        enhanced=known_contrast(found.flags, found.volume.acquisition),
         reference=config.dxa_reference,
     )
 
@@ -200,15 +239,15 @@ def _drawn(levels: Mapping[str, LevelResult]) -> dict[str, Region]:
     return {name: result.region for name, result in levels.items() if result.region is not None}
 
 
-def _write_page(
-    path: Path, result: dict[str, Any], volume: Volume, labels: LabelMap, found: _Found
-) -> None:
+def _write_page(path: Path, result: dict[str, Any], found: _Found) -> None:
     # Matplotlib takes 40 MB and half a second, which a run without pages is spared.
     from osteoscope.reporting.page import write_report
     from osteoscope.reporting.pictures import render_planes
 
-    level = result["config"]["level"]
-    write_report(path, result, render_planes(volume, labels, found.vertebrae, found.regions, level))
+    pictures = render_planes(
+        found.volume, found.labels, found.vertebrae, found.regions, result["config"]["level"]
+    )
+    write_report(path, result, pictures)
 
 
 def _subregions(path: Path | None, volume: Volume) -> LabelMap | None:
