@@ -38,7 +38,7 @@ def test_summary_begins_with_simulated_then_the_primary_assessment(result: dict[
     lines = summary_lines(result)
     assert lines[0] == "This scan is simulated: no patient exists."
     assert lines[1] == (
-        f"{primary['criterion']}: {primary['category']}; L1 104 HU (95 % interval 84.1 to 123); "
+        f"{primary['criterion']}: {primary['category']}; L1 104 HU (95 % interval 84 to 123); "
         "probability that the true value lies in its range 0.70"
     )
     assert not any("trabecular median" in line for line in lines)
@@ -51,7 +51,7 @@ def test_summary_is_never_certain_and_names_a_value_without_a_unit(
     primary |= {"value": 0.672, "unit": "1", "interval": None, "probability": 0.9999}
     primary["quantity"] = "z-score of the attenuation of L1 against people of the same age"
     assert summary_lines(result)[1].endswith(
-        "; L1 z-score 0.672; probability that the true value lies in its range > 0.99"
+        "; L1 z-score 0.67; probability that the true value lies in its range > 0.99"
     )
 
 
@@ -72,7 +72,7 @@ def test_summary_says_why_it_is_withheld_and_what_was_measured(result: dict[str,
     lines = summary_lines(result)
     assert lines[1] == f"{primary['criterion']}: withheld. L1 holds cement."
     (line,) = [line for line in lines if "trabecular median" in line]
-    assert line == "L1 trabecular median, not assessed: 104 HU (95 % interval 94.8 to 112)"
+    assert line == "L1 trabecular median, not assessed: 104 HU (95 % interval 95 to 112)"
     measured = result["vertebrae"]["L1"]["measurements"]
     measured["trabecular_median_hu"] = {"missing": "L1 is cut."}
     assert not any("trabecular median" in line for line in summary_lines(result))

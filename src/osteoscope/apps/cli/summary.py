@@ -58,15 +58,20 @@ def _attenuation_line(level: str, measurements: Mapping[str, Any]) -> list[str]:
     return [f"{level} trabecular median, not assessed: {_value(median)}"]
 
 
+_DECIMALS = {"HU": 0, "mg/cm3": 0, "g/cm2": 3}
+
+
 def _value(measured: Mapping[str, Any]) -> str:
-    """Value, unit and interval, to three digits."""
+    """Value, unit and interval, to the digits that the unit deserves."""
+    digits = _DECIMALS.get(measured["unit"], 2)
     unit = "" if measured["unit"] == "1" else f" {measured['unit']}"
-    words = f"{measured['value']:.3g}{unit}"
+    words = f"{measured['value']:.{digits}f}{unit}"
     interval = measured["interval"]
     if interval is None:
         return words
     share = round(100 * interval["level"])
-    return f"{words} ({share} % interval {interval['low']:.3g} to {interval['high']:.3g})"
+    ends = f"{interval['low']:.{digits}f} to {interval['high']:.{digits}f}"
+    return f"{words} ({share} % interval {ends})"
 
 
 def _flag_line(flag: Mapping[str, Any]) -> str:
