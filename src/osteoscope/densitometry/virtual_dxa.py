@@ -136,15 +136,7 @@ def virtual_dxa(
     }
     whole = np.sum(shares, axis=0)
     total = _density(mineral, calibration, whole, bias)
-    score, interval = None, None
-    if tuple(levels) == LEVELS:
-        score = (total.areal_bmd_g_cm2 - young.mean_g_cm2) / young.sd_g_cm2
-        interval = Interval(
-            (total.interval.low - young.mean_g_cm2) / young.sd_g_cm2,
-            (total.interval.high - young.mean_g_cm2) / young.sd_g_cm2,
-            total.interval.level,
-            total.interval.covers,
-        )
+    score, interval = _t_score(total, young) if tuple(levels) == LEVELS else (None, None)
     return VirtualDxa(
         levels=MappingProxyType(found),
         total=total,
@@ -163,6 +155,15 @@ _LIMITS = (
     "Its error was measured on simulated patients only, whose bodies are simpler than people's.",
     "A single-energy CT cannot tell marrow fat from missing mineral.",
 )
+
+
+def _t_score(total: ArealDensity, young: DxaReference) -> tuple[float, Interval]:
+    score = (total.areal_bmd_g_cm2 - young.mean_g_cm2) / young.sd_g_cm2
+    ends = [
+        (end - young.mean_g_cm2) / young.sd_g_cm2
+        for end in (total.interval.low, total.interval.high)
+    ]
+    return score, Interval(ends[0], ends[1], total.interval.level, total.interval.covers)
 
 
 def _window(
