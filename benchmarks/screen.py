@@ -4,7 +4,8 @@ Run: ``python benchmarks/screen.py``. A simulated CT of 512 x 512 x 600 voxels i
 NIfTI; then each path runs in a process of its own, so that its peak memory is its own, and the
 ratio is printed. The plain path loads the whole volume as float64, resamples volume and labels to
 1 mm (SciPy's zoom as it comes: cubic splines; nearest for the labels), and takes the mean and
-median of each vertebral mask after five erosions, as a first script does.
+median of each vertebral mask after five erosions, as a first script does. The same with linear
+interpolation, which is faster, stands beside it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def make_scan(folder: Path, slices: int) -> None:
     write_labels(folder / "labels.nii.gz", labels, grid)
 
 
-def run_plain(folder: Path) -> dict[str, float]:
+def run_plain(folder: Path, order: int = 3) -> dict[str, float]:
     """Load as float64, resample everything to 1 mm, erode each mask, take its mean and median."""
     import nibabel
     import numpy as np
@@ -56,7 +57,7 @@ def run_plain(folder: Path) -> dict[str, float]:
     labels = nibabel.load(folder / "labels.nii.gz").get_fdata()
     read = time.perf_counter()
     zoom = np.array(image.header.get_zooms()[:3])
-    volume = ndimage.zoom(volume, zoom)
+    volume = ndimage.zoom(volume, zoom, order=order)
     labels = ndimage.zoom(labels, zoom, order=0)
     resampled = time.perf_counter()
     result = {}
@@ -72,6 +73,11 @@ def run_plain(folder: Path) -> dict[str, float]:
         "resample": resampled - read,
         "measure": end - resampled,
     }
+
+
+def run_plain_linear(folder: Path) -> dict[str, float]:
+    """The plain path with linear interpolation, for whoever thinks of asking SciPy for it."""
+    return run_plain(folder, order=1)
 
 
 def run_osteoscope(folder: Path) -> dict[str, float]:
@@ -99,7 +105,12 @@ def run_read(folder: Path) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start}
 
 
-PATHS = {"plain": run_plain, "osteoscope": run_osteoscope, "read": run_read}
+PATHS = {
+    "plain": run_plain,
+    "plain, linear": run_plain_linear,
+    "osteoscope": run_osteoscope,
+    "read": run_read,
+}
 
 
 def peak_mb() -> float:
@@ -146,14 +157,15 @@ def main() -> None:
     for name, found in best.items():
         share = found["peak_mb"] / volume_mb
         print(
-            f"{name:11s} {found['seconds']:7.2f} s  peak {found['peak_mb']:6.0f} MB "
+            f"{name:13s} {found['seconds']:7.2f} s  peak {found['peak_mb']:6.0f} MB "
             f"({share:.2f} x the int16 volume)"
         )
         stages = {k: v for k, v in found.items() if k not in ("seconds", "peak_mb")}
         if stages:
-            print(" " * 11, ", ".join(f"{k} {v:.2f} s" for k, v in stages.items()))
-    ratio = best["plain"]["seconds"] / best["osteoscope"]["seconds"]
-    print(f"osteoscope is {ratio:.1f} times as fast as the plain path.")
+            print(" " * 13, ", ".join(f"{k} {v:.2f} s" for k, v in stages.items()))
+    for name in ("plain", "plain, linear"):
+        ratio = best[name]["seconds"] / best["osteoscope"]["seconds"]
+        print(f"osteoscope is {ratio:.1f} times as fast as the path: {name}.")
 
 
 if __name__ == "__main__":

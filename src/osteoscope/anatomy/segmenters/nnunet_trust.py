@@ -106,7 +106,7 @@ def check_checkpoint(path: Path) -> None:
         ) from None
     except ModelError:
         raise
-    except Exception:
+    except Exception:  # damaged bytes raise anything at all in a zip or a pickle: refused, whatever
         raise ModelError(
             f"{path.name} is truncated or damaged; copy or download the model again."
         ) from None
