@@ -1,0 +1,1 @@
+"""``osteoscope tscore``: prepare, split, train, evaluate, predict, tables, export."""

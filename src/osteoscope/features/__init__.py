@@ -1,0 +1,1 @@
+"""What networks and radiomics see of a scan: crops, intensity windows, features. NumPy only."""

@@ -1,0 +1,1 @@
+"""Running an exported model in the base install: ONNX session, decoding, guard, saliency. No torch."""

@@ -1,0 +1,1 @@
+"""Losses, sampling, augmentation, optimisers, fit, predict, export. Needs the extra ``train``."""

@@ -1,0 +1,1 @@
+"""T-score class from a crop of a vertebra: the MedConv study."""
