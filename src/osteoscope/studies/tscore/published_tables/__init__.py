@@ -1,0 +1,1 @@
+"""The numbers of the paper's tables, as printed."""
