@@ -49,8 +49,8 @@ def reconstruct(canvas: Canvas, scan: ScanSpec, rng: np.random.Generator) -> NDA
 def _outside_circle(canvas: Canvas, scan: ScanSpec) -> NDArray[np.bool_] | None:
     if scan.circle_mm is None:
         return None
-    x = canvas.x_mm - canvas.x_mm.mean()
-    y = canvas.y_mm - canvas.y_mm.mean()
+    x = canvas.x_mm - canvas.scan.x_mm.mean()
+    y = canvas.y_mm - canvas.scan.y_mm.mean()
     return np.asarray(x[None, :] ** 2 + y[:, None] ** 2 > (scan.circle_mm / 2) ** 2)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.core import who
 from osteoscope.core.dxa_reference import DxaReference, dxa_reference
 from osteoscope.core.errors import InputError
 from osteoscope.simulation.patient_spec import PatientSpec
@@ -22,6 +23,7 @@ from osteoscope.simulation.vertebra_shape import mineral_mg_cm3, vertebra_fields
 from osteoscope.simulation.vessels import plaques_of, vessels_of
 
 WhoClass = Literal["normal", "osteopenia", "osteoporosis"]
+_WHO_NAMES: tuple[WhoClass, ...] = get_args(WhoClass)
 
 DXA_LEVELS = ("L1", "L2", "L3", "L4")
 STEP_MM = 2.5
@@ -62,10 +64,8 @@ class DxaTruth:
 
 
 def who_class(t_score: float) -> WhoClass:
-    """WHO category: normal from -1, osteoporosis to -2.5, osteopenia between."""
-    if t_score >= -1.0:
-        return "normal"
-    return "osteoporosis" if t_score <= -2.5 else "osteopenia"
+    """Name of the WHO class: see :func:`osteoscope.core.who.who_class`."""
+    return _WHO_NAMES[who.who_class(t_score)]
 
 
 def examine_dxa(

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from osteoscope.core.box import Box
 from osteoscope.core.errors import InputError
 from osteoscope.core.label_schemes import label_scheme
 from osteoscope.core.labelmap import LabelMap
 from osteoscope.core.volume import Acquisition, Volume
 from osteoscope.simulation.acquire import PADDING_HU, placement_of, reconstruct
-from osteoscope.simulation.canvas import Canvas
+from osteoscope.simulation.canvas import Canvas, Lattice
 from osteoscope.simulation.defects import paint_defects, paint_hip_implant
 from osteoscope.simulation.dxa import examine_dxa
 from osteoscope.simulation.patient_spec import PatientSpec
@@ -79,15 +80,14 @@ def simulate_patient(patient: PatientSpec, scan: ScanSpec, *, seed: int) -> Simu
     """
     frames = spine_frames(patient)
     trunk = trunk_of(patient, frames)
-    canvas = _blank_canvas(patient, scan, frames, trunk)
+    canvas = blank_canvas(scan_lattice(patient, scan, frames, trunk))
     values = tissue_values(patient, scan, np.random.default_rng([seed, 1]))
-    _paint(canvas, patient, frames, (trunk, values), seed)
+    paint_anatomy(canvas, patient, frames, (trunk, values), seed)
     presence = presence_of(canvas, frames)
     planted = planted_flags(patient, scan, presence, trunk, canvas)
     placement = placement_of(canvas, scan)
     array = reconstruct(canvas, scan, np.random.default_rng([seed, 3]))
-    plain = replace(scan, kvp=120.0, contrast_phase=None)
-    reference = tissue_values(patient, plain, np.random.default_rng([seed, 1]))
+    reference = unenhanced_values(patient, scan, seed)
     truth = PatientTruth(
         levels=level_truths(frames, values, reference, presence, placement.turn),
         planted=planted,
@@ -102,7 +102,7 @@ def simulate_patient(patient: PatientSpec, scan: ScanSpec, *, seed: int) -> Simu
     volume = Volume(
         array=placement.apply(array),
         grid=placement.grid,
-        acquisition=_acquisition(patient, scan, canvas),
+        acquisition=acquisition_of(patient, scan, canvas.scan),
         padding=None if scan.circle_mm is None else float(PADDING_HU),
     )
     middle = slice(scan.sub_slices // 2, None, scan.sub_slices)
@@ -117,10 +117,20 @@ def simulate_patient(patient: PatientSpec, scan: ScanSpec, *, seed: int) -> Simu
     return SimulatedPatient(volume, maps[0], maps[1], maps[2], truth)
 
 
-def _blank_canvas(
+def unenhanced_values(patient: PatientSpec, scan: ScanSpec, seed: int) -> TissueValues:
+    """What the tissues would show at 120 kVp without contrast."""
+    plain = replace(scan, kvp=120.0, contrast_phase=None)
+    return tissue_values(patient, plain, np.random.default_rng([seed, 1]))
+
+
+def scan_lattice(
     patient: PatientSpec, scan: ScanSpec, frames: dict[str, VertebraFrame], trunk: Trunk
-) -> Canvas:
-    """An empty canvas that spans the asked levels and the body, or the asked field of view."""
+) -> Lattice:
+    """Voxels that span the asked levels and the body, or the asked field of view.
+
+    Raises:
+        InputError: The levels are not in the patient, or no slice lies between them.
+    """
     top = _edge(frames, scan.top_level, 1.0) + scan.top_margin_mm
     if scan.bottom_level == "sacrum":
         bottom = float(frames["S1"].centre_mm[2]) - SACRUM_BELOW_S1_MM
@@ -141,15 +151,26 @@ def _blank_canvas(
         width = 2.0 * (max(half) + BODY_MARGIN_MM)
     n = round(width / scan.in_plane_mm / 8) * 8
     row = (np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2)) * np.float32(scan.in_plane_mm)
-    shape = (count, n, n)
+    return Lattice(
+        x_mm=row,
+        y_mm=row + np.float32(trunk.centre_y_mm),
+        z_mm=np.float32(bottom) + (np.arange(count, dtype=np.float32) + 0.5) * np.float32(thin),
+    )
+
+
+def blank_canvas(lattice: Lattice, window: Box | None = None) -> Canvas:
+    """An empty canvas on all voxels of a scan, or on a box of them."""
+    window = window or (
+        slice(0, lattice.shape[0]), slice(0, lattice.shape[1]), slice(0, lattice.shape[2])
+    )  # fmt: skip
+    shape = lattice.cut(window).shape
     return Canvas(
+        scan=lattice,
+        window=window,
         hu=np.zeros(shape, dtype=np.int16),
         totalsegmentator=np.zeros(shape, dtype=np.uint8),
         verse=np.zeros(shape, dtype=np.uint8),
         subregions=np.zeros(shape, dtype=np.uint8),
-        x_mm=row,
-        y_mm=row + np.float32(trunk.centre_y_mm),
-        z_mm=np.float32(bottom) + (np.arange(count, dtype=np.float32) + 0.5) * np.float32(thin),
     )
 
 
@@ -165,7 +186,7 @@ def _edge(frames: dict[str, VertebraFrame], level: str, up: float) -> float:
     return float(max(front, back) if up > 0 else min(front, back))
 
 
-def _paint(
+def paint_anatomy(
     canvas: Canvas,
     patient: PatientSpec,
     frames: dict[str, VertebraFrame],
@@ -192,9 +213,9 @@ def _paint(
         paint_hip_implant(canvas, frames["S1"], patient.body_scale)
 
 
-def _acquisition(patient: PatientSpec, scan: ScanSpec, canvas: Canvas) -> Acquisition:
+def acquisition_of(patient: PatientSpec, scan: ScanSpec, lattice: Lattice) -> Acquisition:
     """What the file will say about the scan."""
-    width = float(len(canvas.x_mm) * scan.in_plane_mm)
+    width = float(len(lattice.x_mm) * scan.in_plane_mm)
     enhanced = scan.contrast_phase is not None and scan.header_names_contrast
     return Acquisition(
         kvp=scan.kvp if scan.header_names_kvp else None,

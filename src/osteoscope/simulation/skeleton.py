@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from osteoscope.core.box import Box
 from osteoscope.core.label_schemes import label_scheme
-from osteoscope.simulation.canvas import Canvas
+from osteoscope.simulation.canvas import Canvas, Lattice
 from osteoscope.simulation.patient_spec import PatientSpec
 from osteoscope.simulation.signed_distance import (
     Field,
@@ -39,8 +39,8 @@ PELVIS_MG_CM3 = 110.0
 PELVIS_SHELL_MM = 1.6
 
 
-def vertebra_box(canvas: Canvas, frame: VertebraFrame) -> Box | None:
-    """The box of the canvas that holds a vertebra with its processes."""
+def vertebra_box(voxels: Canvas | Lattice, frame: VertebraFrame) -> Box | None:
+    """The box of the voxels that holds a vertebra with its processes."""
     s = frame.spec.width_mm / 42.0
     half_u = max(frame.spec.width_mm / 2 + 8.0, 43.0 * s)
     back = frame.spec.depth_mm / 2
@@ -51,7 +51,7 @@ def vertebra_box(canvas: Canvas, frame: VertebraFrame) -> Box | None:
         for v in (-back - 9.0, back + 49.0 * s)
         for w in (-max(30.0 * s, top), max(19.0 * s, top))
     ]
-    return canvas.box(np.min(corners, axis=0), np.max(corners, axis=0))
+    return voxels.box(np.min(corners, axis=0), np.max(corners, axis=0))
 
 
 def paint_disc(canvas: Canvas, frame: VertebraFrame, values: TissueValues) -> None:
@@ -88,12 +88,17 @@ def _texture(shape: tuple[int, ...], canvas: Canvas, seed: Sequence[int]) -> Fie
 def paint_vertebra(
     canvas: Canvas, frame: VertebraFrame, values: TissueValues, texture_seed: int
 ) -> None:
-    """Paint one vertebra by mixing its materials in every voxel, and label it in each scheme."""
-    box = vertebra_box(canvas, frame)
-    if box is None:
+    """Paint one vertebra by mixing its materials in every voxel, and label it in each scheme.
+
+    It is made whole, also where a window holds a part of it, so that its texture is the scan's.
+    """
+    whole = vertebra_box(canvas.scan, frame)
+    shown = None if whole is None else canvas.part_of(whole)
+    if whole is None or shown is None:
         return
+    box, part = shown
     spec = frame.spec
-    point = frame.to_local(*canvas.points(box))
+    point = frame.to_local(*canvas.scan.points(whole))
     fields = vertebra_fields(spec, point, canvas.in_plane_mm, canvas.slice_mm)
     trabecular = np.float32(values.bone(spec.trabecular_vbmd_mg_cm3))
     weighted = (
@@ -109,8 +114,8 @@ def paint_vertebra(
         texture -= texture[core].mean()
         strength = np.float32(TEXTURE_SHARE * max(float(trabecular), 40.0))
         weighted += fields.trabecular * texture * strength
-    canvas.mix(box, fields.whole, np.asarray(weighted, dtype=np.float32))
-    _label_vertebra(canvas, box, spec.level, fields.subregion)
+    canvas.mix(box, fields.whole[part], np.asarray(weighted[part], dtype=np.float32))
+    _label_vertebra(canvas, box, spec.level, fields.subregion[part])
 
 
 def _label_vertebra(canvas: Canvas, box: Box, level: str, subregion: NDArray[np.uint8]) -> None:

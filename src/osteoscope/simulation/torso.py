@@ -104,9 +104,9 @@ def _key_image(canvas: Canvas, trunk: Trunk, values: TissueValues, z_mm: float) 
 
 def paint_trunk(canvas: Canvas, trunk: Trunk, values: TissueValues) -> None:
     """Fill every slice with the layers of the trunk, interpolated between a few heights."""
-    z = canvas.z_mm
-    count = max(2, int(np.ceil((z[-1] - z[0]) / KEY_SPACING_MM)) + 1)
-    heights = np.linspace(z[0], z[-1], count)
+    whole, z = canvas.scan.z_mm, canvas.z_mm
+    count = max(2, int(np.ceil((whole[-1] - whole[0]) / KEY_SPACING_MM)) + 1)
+    heights = np.linspace(whole[0], whole[-1], count)
     step = float(heights[1] - heights[0]) or 1.0
     low, high = -1, -1
     images: dict[int, Field] = {}
