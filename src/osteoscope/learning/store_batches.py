@@ -1,0 +1,54 @@
+"""Batches of crops from a memory-mapped array, in an order that depends on seed and epoch only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Order = Callable[[int, int], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class StoreBatches:
+    """Some rows of a store, read as they are asked for.
+
+    Args:
+        crops: (n, z, y, x) HU, int16, mostly a memory map.
+        rows: (m,) rows of ``crops`` that take part.
+        class_index: (m,) class of each row, -1 unknown.
+        t_score: (m,) T-score of each, NaN unknown.
+        ordering: ``(epoch, seed)`` to the positions 0..m-1 in the order of an epoch; None keeps
+            them as they are.
+    """
+
+    crops: NDArray[np.int16]
+    rows: NDArray[np.int64]
+    class_index: NDArray[np.int64]
+    t_score: NDArray[np.float32]
+    ordering: Order | None = None
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def batch(self, indices: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Crops and answers at these positions: ``crop_hu`` (b, z, y, x), ``class_index`` (b,),
+        ``t_score`` (b,).
+        """
+        crops = np.stack([self.crops[row] for row in self.rows[indices]])
+        return {
+            "crop_hu": torch.from_numpy(crops),
+            "class_index": torch.from_numpy(self.class_index[indices]),
+            "t_score": torch.from_numpy(self.t_score[indices]),
+        }
+
+    def order(self, epoch: int, seed: int) -> NDArray[np.int64]:
+        """Positions in the order of an epoch."""
+        if self.ordering is None:
+            return np.arange(len(self), dtype=np.int64)
+        return self.ordering(epoch, seed)
