@@ -71,7 +71,7 @@ def draw_tau_sweep(
         A PNG file.
     """
     figure = _figure(7.2, 2.4 * ((len(ours) + 1) // 2))
-    axes = figure.subplots((len(ours) + 1) // 2, 2, sharex=True, squeeze=False).ravel()
+    axes = list(figure.subplots((len(ours) + 1) // 2, 2, sharex=True, squeeze=False).ravel())
     for place, (metric, triples) in zip(axes, ours.items(), strict=False):
         value, low, high = (np.array([t[k] for t in triples]) for k in range(3))
         place.fill_between(tau, low, high, color=_COLOURS[0], alpha=0.18, linewidth=0)
