@@ -1,1 +1,1 @@
-"""Running an exported model in the base install: ONNX session, decoding, guard, saliency. No torch."""
+"""Running an exported model in the base install: session, classes, guard, saliency. No torch."""
