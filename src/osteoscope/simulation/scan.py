@@ -8,10 +8,13 @@ from typing import Literal
 from osteoscope.core.errors import InputError
 
 ContrastPhase = Literal["arterial", "venous"]
+Kernel = Literal["smooth", "soft", "medium", "bone"]
 
-KERNEL_FWHM_MM = {"soft": 1.4, "bone": 0.8}
+KERNEL_FWHM_MM: dict[str, float] = {"smooth": 1.9, "soft": 1.4, "medium": 1.1, "bone": 0.8}
 """In-plane resolution of a kernel by its plain name (full width at half maximum)."""
-KERNEL_HEADER = {"soft": "Br40f", "bone": "Br64f"}
+KERNEL_HEADER: dict[str, str] = {
+    "smooth": "Br32f", "soft": "Br40f", "medium": "Br49f", "bone": "Br64f"
+}  # fmt: skip
 
 ORIENTATIONS: dict[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]] = {
     "HFS": ((0, 1), (1, 1), (2, 1)),
@@ -37,7 +40,7 @@ class ScanSpec:
         slice_mm: Slice thickness and spacing (no gap).
         field_of_view_mm: Side of the square image; None fits the body.
         noise_sd_hu: Noise in the finished image, correlated as the kernel makes it.
-        kernel: ``soft`` or ``bone``.
+        kernel: ``smooth``, ``soft``, ``medium`` or ``bone``.
         contrast_phase: None, ``arterial`` or ``venous``.
         top_level: Highest vertebra that the scan holds.
         bottom_level: Lowest vertebra that the scan holds, or ``sacrum``.
@@ -55,7 +58,7 @@ class ScanSpec:
     slice_mm: float = 2.0
     field_of_view_mm: float | None = None
     noise_sd_hu: float = 12.0
-    kernel: Literal["soft", "bone"] = "soft"
+    kernel: Kernel = "soft"
     contrast_phase: ContrastPhase | None = None
     top_level: str = "T10"
     bottom_level: str = "sacrum"
@@ -81,7 +84,8 @@ class ScanSpec:
             known = ", ".join(ORIENTATIONS)
             raise InputError(f"Unknown patient position {self.patient_position!r}; known: {known}.")
         if self.kernel not in KERNEL_FWHM_MM:
-            raise InputError(f"Unknown kernel {self.kernel!r}; known: soft, bone.")
+            known = ", ".join(KERNEL_FWHM_MM)
+            raise InputError(f"Unknown kernel {self.kernel!r}; known: {known}.")
 
     @property
     def kernel_fwhm_mm(self) -> float:
