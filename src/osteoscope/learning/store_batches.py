@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ class StoreBatches:
     """Some rows of a store, read as they are asked for.
 
     Args:
+        store_digest: Of the store that the crops belong to.
         crops: (n, z, y, x) HU, int16, mostly a memory map.
         rows: (m,) rows of ``crops`` that take part.
         class_index: (m,) class of each row, -1 unknown.
@@ -26,11 +28,21 @@ class StoreBatches:
             them as they are.
     """
 
+    store_digest: str
     crops: NDArray[np.int16]
     rows: NDArray[np.int64]
     class_index: NDArray[np.int64]
     t_score: NDArray[np.float32]
     ordering: Order | None = None
+
+    @property
+    def digest(self) -> str:
+        """Changes with the store, the rows and their answers; not with the order of an epoch,
+        which the objective's configuration names."""
+        state = hashlib.sha256(self.store_digest.encode())
+        for values in (self.rows, self.class_index, self.t_score):
+            state.update(np.ascontiguousarray(values).tobytes())
+        return state.hexdigest()
 
     def __len__(self) -> int:
         """Number of rows."""

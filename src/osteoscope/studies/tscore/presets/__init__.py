@@ -1,0 +1,1 @@
+"""Recipes of training, as TOML files."""
