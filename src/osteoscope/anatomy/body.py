@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from osteoscope.anatomy.canal import Canal
 from osteoscope.anatomy.frame import Frame, Lattice, sample_mask
+from osteoscope.core.box import bounding_box, voxels_inside
 from osteoscope.core.grid import Grid
 
 _SEARCH_DEPTH_MM = 26.0
@@ -42,6 +43,13 @@ class PosteriorWall:
         s = np.clip(s_mm, *self.s_range_mm)
         c0, c1, c2 = self.coefficients
         return np.asarray(c0 + c1 * s + c2 * s * s + _CUT_MARGIN_MM, dtype=np.float64)
+
+    @property
+    def furthest_mm(self) -> float:
+        """The most posterior coordinate of the cut at any height."""
+        _, c1, c2 = self.coefficients
+        turn = -c1 / (2 * c2) if c2 != 0.0 else 0.0
+        return float(self.at(np.array([*self.s_range_mm, turn])).max())
 
 
 @dataclass(frozen=True)
@@ -143,7 +151,7 @@ def cut_body(
     Returns:
         (z, y, x) bool, the largest connected piece.
     """
-    index = np.argwhere(mask)
+    index = voxels_inside(mask)
     left, p, s = frame.voxel_coordinates(grid, index).T
     bounds = limits.widened()
     inside = (
@@ -160,14 +168,14 @@ def cut_body(
 
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest face-connected piece of a mask; an empty mask stays empty."""
-    boxes = ndimage.find_objects(mask.view(np.uint8))
-    if not boxes:
+    if not mask.any():
         return mask
-    pieces, count = ndimage.label(mask[boxes[0]])
+    box = bounding_box(mask)
+    pieces, count = ndimage.label(mask[box])
     if count == 1:
         return mask
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     largest = np.zeros_like(mask)
-    largest[boxes[0]] = pieces == sizes.argmax()
+    largest[box] = pieces == sizes.argmax()
     return largest

@@ -36,11 +36,10 @@ def cut_sides(body: NDArray[np.bool_], box: Box, shape: tuple[int, ...]) -> tupl
     """Names of the anterior, posterior, right or left edges of the scan that cut a body off."""
     cut = []
     for axis in (1, 2):
-        area = body.sum(axis=tuple(a for a in range(3) if a != axis))
-        for end in (0, 1):
-            flat = area[-end] > _CUT_SHARE * area.max()
-            if flat and _at_edge(box[axis], end, shape[axis]):
-                cut.append(EDGES[axis][end])
+        ends = [end for end in (0, 1) if _at_edge(box[axis], end, shape[axis])]
+        # Most crops lie clear of the edges, and counting layers costs milliseconds.
+        area = body.sum(axis=tuple(a for a in range(3) if a != axis)) if ends else np.empty(0)
+        cut += [EDGES[axis][end] for end in ends if area[-end] > _CUT_SHARE * area.max()]
     return tuple(cut)
 
 

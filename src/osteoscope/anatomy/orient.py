@@ -13,7 +13,7 @@ from osteoscope.anatomy.body import (
     PosteriorWall,
     find_posterior_wall,
 )
-from osteoscope.anatomy.canal import Canal
+from osteoscope.anatomy.canal import Canal, mask_points_mm
 from osteoscope.anatomy.endplates import Surfaces, column_surfaces, endplate_normal
 from osteoscope.anatomy.frame import (
     POSTERIOR_MM,
@@ -29,6 +29,8 @@ _ROUNDS = 3
 _REACH_MM = np.array([36.0, 34.0, 30.0])
 """Half of the box, along left, posterior and superior, in which a body is looked for."""
 _COLUMN_STEP_MM = (1.5, 1.0, 0.75)
+_BETWEEN_POINTS_MM = 3.2
+"""Points that fill a mask lie nearer to each other than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +96,14 @@ def orient_body(
         None where no body with two walls and an endplate is seen.
     """
     frame = Frame(centre_mm, axes_from(canal.direction, canal.point_mm - centre_mm))
+    points = mask_points_mm(solid, grid)
+    margin_mm = _BETWEEN_POINTS_MM + float(grid.spacing_mm.max())
     result: OrientedBody | None = None
     for _ in range(_ROUNDS):
         wall = find_posterior_wall(solid, grid, frame, canal) if whole else None
         if whole and wall is None:
             return None
-        lattice = lattice_over(-_REACH_MM, _REACH_MM, _COLUMN_STEP_MM)
+        lattice = _lattice_around(frame.coordinates(points), margin_mm, wall)
         occupancy = sample_mask(solid, grid, frame, lattice)
         surfaces = _body_surfaces(occupancy, lattice, wall)
         if surfaces is None:
@@ -108,6 +112,29 @@ def orient_body(
         result = OrientedBody(frame, surfaces, wall, limits)
         frame = _turned(frame, surfaces, canal, usable)
     return result
+
+
+def _lattice_around(
+    points_mm: NDArray[np.float64], margin_mm: float, wall: PosteriorWall | None
+) -> Lattice:
+    """The part of the box in which a body is looked for that is not empty in front of the wall.
+
+    Args:
+        points_mm: (n, 3) coordinates in the frame of points that fill the mask.
+        margin_mm: What the mask reaches beyond them.
+        wall: The posterior wall, where the arch is to be cut off.
+    """
+    low, high = -_REACH_MM, _REACH_MM.copy()
+    if wall is not None:
+        high[1] = min(high[1], wall.furthest_mm)
+    near = points_mm[np.all((points_mm > low - margin_mm) & (points_mm < high + margin_mm), axis=1)]
+    if len(near):
+        step = np.array(_COLUMN_STEP_MM)
+        # Whole steps from the box's corner: the samples are the same whatever is left out.
+        passed_over = np.floor((near.min(axis=0) - margin_mm - low) / step)
+        high = np.minimum(high, near.max(axis=0) + margin_mm)
+        low = low + step * np.maximum(passed_over, 0.0)
+    return lattice_over(low, high, _COLUMN_STEP_MM)
 
 
 def _body_surfaces(

@@ -16,12 +16,29 @@ def bounding_box(mask: NDArray[np.bool_]) -> Box:
     >>> bounding_box(np.eye(3, dtype=bool)[np.newaxis, 1:])
     (slice(0, 1, None), slice(0, 2, None), slice(1, 3, None))
     """
-    found = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        hit = np.flatnonzero(mask.any(axis=others))
-        found.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return found[0], found[1], found[2]
+    along_z = _span(np.asarray(mask.any(axis=(1, 2))))
+    # Seen from above first: two passes along contiguous memory instead of three across it.
+    shadow = np.asarray(mask[along_z].any(axis=0))
+    return along_z, _span(np.asarray(shadow.any(axis=1))), _span(np.asarray(shadow.any(axis=0)))
+
+
+def _span(hit: NDArray[np.bool_]) -> slice:
+    where = np.flatnonzero(hit)
+    return slice(int(where[0]), int(where[-1]) + 1)
+
+
+def voxels_inside(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """(n, 3) indices of the true voxels of a (z, y, x) mask: ``np.argwhere``, several times faster.
+
+    >>> voxels_inside(np.eye(2, dtype=bool)[np.newaxis]).tolist()
+    [[0, 0, 0], [0, 1, 1]]
+    """
+    if not mask.any():
+        return np.empty((0, 3), dtype=np.intp)
+    box = bounding_box(mask)
+    inner = mask[box]
+    index = np.unravel_index(np.flatnonzero(inner), inner.shape)
+    return np.stack([i + s.start for i, s in zip(index, box, strict=True)], axis=1)
 
 
 def box_around(boxes: Iterable[Box]) -> Box:

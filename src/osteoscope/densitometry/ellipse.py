@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscope.core.box import Box
+from osteoscope.core.box import Box, voxels_inside
 from osteoscope.core.errors import QualityError
 from osteoscope.core.grid import Grid
 
@@ -45,7 +45,7 @@ def elliptic_mid_body(
     Raises:
         QualityError: The ellipse does not fit into the body.
     """
-    voxels = np.argwhere(body).astype(np.float64)
+    voxels = voxels_inside(body).astype(np.float64)
     if not len(voxels):
         raise QualityError("An ellipse cannot be drawn in an empty body; check the segmentation.")
     along = grid.index_to_world_mm(voxels) @ axes.T  # columns left, posterior, superior

@@ -80,6 +80,8 @@ def rib_contacts(
             continue
         strided, spacing = _coarse(vertebra.grid.spacing_mm)
         crop = labels.array[vertebra.box][strided]
+        if not np.isin(crop, list(names.values())).any():
+            continue
         distance = ndimage.distance_transform_edt(~vertebra.mask[strided], sampling=spacing)
         for name, number in names.items():
             reached = distance[crop == number]

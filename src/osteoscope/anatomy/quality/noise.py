@@ -75,8 +75,9 @@ def _block_spreads(slab: NDArray[np.generic], side: list[int]) -> NDArray[np.flo
     """SDs of the soft-tissue blocks of one slab that is one block high."""
     rows, columns = slab.shape[1] // side[1], slab.shape[2] // side[2]
     values = slab[:, : rows * side[1], : columns * side[2]].astype(np.float32)
-    blocks = values.reshape(side[0], rows, side[1], columns, side[2])
-    mean = blocks.mean(axis=(0, 2, 4))
-    spread = blocks.std(axis=(0, 2, 4), ddof=1)
+    blocks = values.reshape(side[0], rows, side[1], columns, side[2]).transpose(1, 3, 0, 2, 4)
+    lined_up = blocks.reshape(rows * columns, -1)
+    mean = lined_up.mean(axis=1)
     low, high = _SOFT_TISSUE_HU
-    return np.asarray(spread[(mean > low) & (mean < high)], dtype=np.float32)
+    soft = lined_up[(mean > low) & (mean < high)]
+    return np.asarray(soft.std(axis=1, ddof=1), dtype=np.float32)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from osteoscope.anatomy.nearby import distance_up_to
 from osteoscope.anatomy.quality.limits import DEFAULT_LIMITS, QualityLimits
 from osteoscope.anatomy.quality.surroundings import canonical_hu
 from osteoscope.anatomy.vertebra import Vertebra
@@ -87,11 +87,12 @@ def rim_denser_share(scan: Volume, labels: LabelMap, vertebra: Vertebra) -> floa
     coarse, step = _around(vertebra)
     mask = vertebra.mask[coarse]
     spacing_mm = vertebra.grid.spacing_mm * step
-    inside = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
-    outside = ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
+    rim_mm = max(_RIM_MM, float(spacing_mm.max()))
+    inside = distance_up_to(~mask, spacing_mm, rim_mm)
+    outside = distance_up_to(mask, spacing_mm, _RING_MM)
     free = labels.array[vertebra.box][coarse] == 0
     values = scan.array[vertebra.box][coarse]
-    rim = values[mask & (inside <= max(_RIM_MM, float(spacing_mm.max())))]
+    rim = values[mask & (inside <= rim_mm)]
     ring = values[free & (outside > _GAP_MM) & (outside <= _RING_MM)]
     if min(len(rim), len(ring)) < _FEWEST_VOXELS:
         return None

@@ -68,6 +68,9 @@ def metal_near_flags(
         limits: ``metal_near_spine_hu``, ``metal_volume_cm3``, ``metal_distance_mm``.
     """
     values = canonical_hu(volume).array[vertebra.box]
+    # Integers are told apart from the limit one by one only where any may exceed it.
+    if values.max() <= limits.metal_near_spine_hu:
+        return []
     bright = values > limits.metal_near_spine_hu
     grid = vertebra.grid
     if mask_volume_cm3(bright, grid) < limits.metal_volume_cm3:
