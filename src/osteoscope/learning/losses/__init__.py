@@ -1,0 +1,1 @@
+"""What training minimises: class losses for long tails, ordinal losses, T-score regression."""
