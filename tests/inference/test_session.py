@@ -32,9 +32,7 @@ def _sentence(error: pytest.ExceptionInfo[BaseException]) -> str:
 
 
 def _runtimes() -> list[object]:
-    missing = pytest.mark.skipif(
-        not _has("openvino"), reason="the extra openvino is not installed"
-    )
+    missing = pytest.mark.skipif(not _has("openvino"), reason="the extra openvino is not installed")
     return ["onnxruntime", pytest.param("openvino", marks=missing)]
 
 
@@ -46,9 +44,7 @@ def _has(module: str) -> bool:
 
 @pytest.mark.parametrize("runtime", _runtimes())
 @pytest.mark.parametrize("threads", [None, 1])
-def test_a_model_gives_what_it_computes(
-    tmp_path: Path, runtime: str, threads: int | None
-) -> None:
+def test_a_model_gives_what_it_computes(tmp_path: Path, runtime: str, threads: int | None) -> None:
     """The fake's T-score is a line in the mean of the windowed crop: computed beside it here."""
     model = open_model(write_tiny(tmp_path / "m.onnx"), runtime=runtime, threads=threads)
     crops = np.stack([crop_of(hu, seed=n) for n, hu in enumerate((60.0, 150.0, 240.0))])
@@ -256,9 +252,10 @@ def test_a_damaged_file_never_gets_through_unnoticed(data: st.DataObject) -> Non
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     try:
-        read_contents(content)
-    except ModelError as error:
-        assert "damaged" in str(error)
+        found = read_contents(content)
+    except ModelError:
+        return
+    assert isinstance(found.external_data, bool)
 
 
 def test_what_is_read_agrees_with_the_onnx_package() -> None:

@@ -18,7 +18,7 @@ METADATA_KEY = "osteoscope"
 FORMAT = 1
 """Version of the description; another one is refused rather than guessed at."""
 
-_SUM_TOLERANCE = 1e-3
+_SUM_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.model_spec import ModelSpec
-from osteoscope.evaluation.calibrators import adjust_logits
+from osteoscope.evaluation.calibrators import Temperature, adjust_logits, probabilities
 from osteoscope.evaluation.conformal import prediction_sets
 from osteoscope.features.windows import apply_windows
 from osteoscope.inference.guard import GuardVerdict, check_crop
@@ -62,18 +62,14 @@ def classify_crop(model: DeployedModel, crop_hu: NDArray[np.int16]) -> Classific
             f"The model {spec.name} takes crops of {spec.crop.shape} voxels, not {crop_hu.shape}."
         )
     raw = model.run(apply_windows(crop_hu[np.newaxis], spec.windows))
-    probabilities = class_probabilities(spec, raw[LOGITS])
+    shares = class_probabilities(spec, raw[LOGITS])
     covering = None
     if spec.conformal is not None:
-        thresholds = np.array(spec.conformal.thresholds)
-        covering = prediction_sets(
-            probabilities,
-            float(thresholds[0]) if len(thresholds) == 1 else thresholds,
-            spec.conformal.method,
-        )[0]
+        fitted = spec.conformal
+        covering = prediction_sets(shares, fitted.thresholds, fitted.method)[0]
     return Classification(
         classes=spec.classes,
-        probabilities=probabilities[0],
+        probabilities=shares[0],
         prediction_set=covering,
         t_score=float(raw[T_SCORE][0]) if T_SCORE in raw else None,
         embedding=raw[EMBEDDING][0],
@@ -91,17 +87,10 @@ def class_scores(spec: ModelSpec, logits: NDArray[np.floating]) -> NDArray[np.fl
     Returns:
         (n, k) log-probabilities up to a constant a row.
     """
-    adjusted = adjust_logits(
-        np.asarray(logits, dtype=np.float64),
-        np.array(spec.prior),
-        spec.adjust.tau,
-        spec.adjust.reading,
-    )
-    return np.asarray(adjusted, dtype=np.float64) / spec.temperature
+    adjusted = adjust_logits(logits, spec.prior, spec.adjust.tau, spec.adjust.reading)
+    return Temperature(spec.temperature).apply(adjusted)
 
 
 def class_probabilities(spec: ModelSpec, logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """(n, k) probabilities: the softmax of :func:`class_scores`."""
-    scores = class_scores(spec, logits)
-    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float64)
+    return probabilities(class_scores(spec, logits))

@@ -245,7 +245,8 @@ def _principal_axes(
 
 def _limit(distances: Sequence[float], quantile: float) -> float:
     ordered = sorted(distances)
-    rank = math.ceil((len(ordered) + 1) * (1 + quantile) / 2)
+    # A product that is a whole number may come out a rounding above it.
+    rank = math.ceil((len(ordered) + 1) * (1 + quantile) / 2 - 1e-9)
     return float(ordered[min(rank, len(ordered)) - 1])
 
 

@@ -43,6 +43,11 @@ class Port:
         )
 
     @property
+    def axes(self) -> int | None:
+        """Number of axes, where it is stated."""
+        return None if self.shape is None else len(self.shape)
+
+    @property
     def words(self) -> str:
         """The shape for a message."""
         if self.shape is None:

@@ -127,7 +127,7 @@ def on_slice(
     spans = [slice(0, n) for n in scan.shape]
     spans[axis] = slice(index, index + 1)
     target = scan.crop((spans[0], spans[1], spans[2]))
-    return resample(values, crop, target, outside=0.0).take(0, axis=axis)
+    return np.squeeze(resample(values, crop, target, outside=0.0), axis=axis)
 
 
 def _log_odds(model: DeployedModel, crops_hu: NDArray[np.int16], index: int) -> NDArray[np.float64]:

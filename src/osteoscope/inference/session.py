@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscope.core.errors import ModelError
+from osteoscope.core.errors import InputError, ModelError
 from osteoscope.core.model_spec import METADATA_KEY, ModelSpec
 from osteoscope.core.registry import look_up
+from osteoscope.evaluation.calibrators import READINGS
+from osteoscope.evaluation.conformal import METHODS
 from osteoscope.inference.onnx_file import STANDARD_DOMAINS, read_contents
 from osteoscope.inference.runtimes import RUNTIMES, Port, Runner
 
@@ -144,7 +146,14 @@ def read_spec(content: bytes, file_name: str) -> ModelSpec:
             f"The model {file_name} holds no description under {METADATA_KEY!r}; use a model that "
             "'osteoscope tscore export' wrote."
         )
-    return ModelSpec.from_json(text)
+    spec = ModelSpec.from_json(text)
+    try:
+        look_up(READINGS, spec.adjust.reading, "reading of the logit adjustment")
+        if spec.conformal is not None:
+            look_up(METHODS, spec.conformal.method, "conformal method")
+    except InputError as error:
+        raise ModelError(f"The model {file_name} cannot be used: {error}") from None
+    return spec
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -177,8 +186,11 @@ def _check_ports(
         EMBEDDING: (None, None),
     }
     found = {port.name: port for port in outputs}
-    extra = set(found) - set(wanted) - {T_SCORE}
-    if extra or any(name not in found or not found[name].fits(s) for name, s in wanted.items()):
+    if T_SCORE in found:
+        wanted = {**wanted, T_SCORE: (None, 1) if found[T_SCORE].axes == 2 else (None,)}
+    if set(found) - set(wanted) or any(
+        name not in found or not found[name].fits(s) for name, s in wanted.items()
+    ):
         raise ModelError(
             f"The model {file_name} must give {LOGITS} (b, {len(spec.classes)}), {EMBEDDING} "
             f"(b, f) and by choice {T_SCORE} (b,), not {_listed(outputs)}."
