@@ -100,6 +100,22 @@ def test_a_coarser_voxel_is_the_mean_of_those_in_it(factors: tuple[int, int, int
     assert found.mean() == pytest.approx(array.mean(), abs=1e-2)
 
 
+@pytest.mark.parametrize("spacing_mm", [(1.5, 0.5, 1.0), (5.0, 1.7, 2.0)])
+def test_parallel_and_turned_grids_are_sampled_alike(
+    spacing_mm: tuple[float, float, float],
+) -> None:
+    """An angle too small to move anything takes the other way through the code."""
+    array = np.random.default_rng(8).normal(0, 200, SOURCE.shape)
+    centre = SOURCE.index_to_world_mm((np.array(SOURCE.shape) - 1) / 2) + 0.3
+    hardly = Rotation.from_euler("xyz", (2e-6, 2e-6, 2e-6), degrees=True).as_matrix()
+    straight, turned = (
+        resample(array, SOURCE, patch_grid(centre, axes, (20, 30, 30), spacing_mm), outside=-50.0)
+        for axes in (np.eye(3), hardly)
+    )
+    assert straight.std() > 10
+    assert np.abs(straight - turned).max() < 0.01
+
+
 def test_the_same_grid_gives_the_same_values_up_to_the_faces() -> None:
     array = np.random.default_rng(2).integers(-1000, 1000, SOURCE.shape).astype(np.int16)
     for degrees in ((0, 0, 0), (13, -7, 40)):

@@ -17,7 +17,7 @@ from osteoscope.core.grid import Grid
 _FINER = 0.05
 """A target up to this share coarser than the scan is sampled once: nothing can alias yet."""
 _STRAIGHT = 1e-9
-"""Largest off-diagonal index step of grids that count as parallel."""
+"""Largest off-diagonal index step of grids that count as parallel: of 512 voxels, 5e-7."""
 
 
 def patch_grid(
@@ -85,20 +85,62 @@ def resample(
     if lowest is not None:
         np.maximum(block, np.float32(lowest), out=block)
     first = first - np.array([s.start for s in box])
-    total = np.zeros(target.shape, dtype=np.float32)
-    points = _points_within(step)
-    for point in points:
-        total += _interpolated(block, step, first + step @ point, target.shape, outside)
-    return total / np.float32(len(points)) if len(points) > 1 else total
+    # Beyond the block lies nothing once the outer value is zero.
+    block -= np.float32(outside)
+    diagonal = np.diag(step)
+    if np.max(np.abs(step - np.diag(diagonal))) < _STRAIGHT:
+        values = _along_axes(block, diagonal, first, target.shape)
+    else:
+        values = _across(block, step, first, target.shape)
+    return values + np.float32(outside)
 
 
-def _points_within(step: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Offsets of the sampled points from a target voxel's centre, in target voxels."""
+def _offsets(step: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """By target axis: where in a voxel it is sampled, in target voxels from the voxel's centre."""
     # How many source voxels one target voxel spans, along the source axis that it crosses most.
     spans = np.abs(step).max(axis=0)
     counts = [max(1, math.ceil(span - _FINER)) for span in spans]
-    along = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]
-    return [np.array(point) for point in itertools.product(*along)]
+    return [(np.arange(n) + 0.5) / n - 0.5 for n in counts]
+
+
+def _along_axes(
+    block: NDArray[np.float32],
+    step: NDArray[np.float64],
+    first: NDArray[np.float64],
+    shape: tuple[int, int, int],
+) -> NDArray[np.float32]:
+    """Parallel grids: the same weights in every row, so one small matrix an axis does it."""
+    values = block
+    for axis, offsets in enumerate(_offsets(np.diag(step))):
+        centres = np.arange(shape[axis])[:, np.newaxis] + offsets
+        weights = _linear_weights(first[axis] + step[axis] * centres, block.shape[axis])
+        values = np.moveaxis(np.tensordot(weights, values, axes=(1, axis)), 0, axis)
+    return np.ascontiguousarray(values)
+
+
+def _linear_weights(index: NDArray[np.float64], length: int) -> NDArray[np.float32]:
+    """(n, length) weights that average linear interpolation over the (n, m) indices of each row."""
+    distance = np.abs(index[:, :, np.newaxis] - np.arange(length))
+    return np.asarray(np.maximum(0.0, 1.0 - distance).mean(axis=1), dtype=np.float32)
+
+
+def _across(
+    block: NDArray[np.float32],
+    step: NDArray[np.float64],
+    first: NDArray[np.float64],
+    shape: tuple[int, int, int],
+) -> NDArray[np.float32]:
+    """Grids at an angle: each point of the voxels in turn."""
+    total = np.zeros(shape, dtype=np.float32)
+    out = np.empty(shape, dtype=np.float32)
+    points = list(itertools.product(*_offsets(step)))
+    for point in points:
+        start = first + step @ np.array(point)
+        ndimage.affine_transform(
+            block, step, start, output_shape=shape, output=out, order=1, mode="grid-constant"
+        )
+        total += out
+    return total / np.float32(len(points))
 
 
 def _covered(
@@ -116,26 +158,3 @@ def _covered(
         return None
     spans = [slice(int(a), int(b)) for a, b in zip(low, high, strict=True)]
     return spans[0], spans[1], spans[2]
-
-
-def _interpolated(
-    block: NDArray[np.float32],
-    step: NDArray[np.float64],
-    first: NDArray[np.float64],
-    shape: tuple[int, ...],
-    outside: float,
-) -> NDArray[np.float32]:
-    diagonal = np.diag(step)
-    parallel = np.max(np.abs(step - np.diag(diagonal))) < _STRAIGHT
-    out = np.empty(shape, dtype=np.float32)
-    ndimage.affine_transform(
-        block,
-        diagonal if parallel else step,  # SciPy is several times faster on a diagonal
-        first,
-        output_shape=shape,
-        output=out,
-        order=1,
-        mode="grid-constant",
-        cval=outside,
-    )
-    return out
