@@ -34,7 +34,7 @@ def test_what_speaks_for_a_class_is_where_covering_it_costs(model: DeployedModel
     rest = found.log_odds[6:26, 32:40, 32:40]  # a box further than the corner
     assert dense.mean() > 10 * abs(rest.mean())
     # Covering what is soft tissue already with soft tissue changes nothing.
-    assert np.abs(rest).max() < 1e-4
+    assert np.abs(rest).max() < 1e-3 * dense.max()
     assert found.log_odds.max() == dense.max()
     # The dense corner speaks against osteoporosis as it speaks for normal.
     against = occlusion_map(model, crop, "osteoporosis", box_mm=12.0, most_boxes=400)
