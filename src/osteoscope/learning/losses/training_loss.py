@@ -67,8 +67,8 @@ def training_loss(config: LossConfig, head: Head, class_counts: Sequence[int]) -
       log-probabilities (``logit_adjusted`` then learns the balanced posterior by way of CORN).
     - ``cumulative``: the class loss of its log-probabilities; with ``cross_entropy`` that is the
       likelihood of the cumulative model.
-    - ``t-score``: the regression loss; the class loss is not used, for there is nothing that the
-      classes know and the T-scores do not.
+    - ``t-score``: the regression loss alone: a row with a class and no T-score teaches nothing,
+      and nothing balances the classes but the sampling and a later adjustment.
     - ``joint``: the class loss plus ``t_score_weight`` times the regression loss.
 
     A row without a class (-1) or without a T-score (nan) gives no gradient to that part; each part
