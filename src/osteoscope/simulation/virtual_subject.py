@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import count
 
 import numpy as np
@@ -81,7 +82,7 @@ class VirtualSubject:
         Raises:
             InputError: No vertebra has that label.
         """
-        shown = self._behind(level)
+        shown = self.behind(level)
         crop = simulate_crop(
             self.patient, self.scan, seed=self.scan_seed, level=shown, reach_mm=reach_mm
         )
@@ -99,8 +100,12 @@ class VirtualSubject:
             aorta_hu=float(self.site.reads(crop.aorta_hu)),
         )
 
-    def _behind(self, level: str) -> str:
-        """The vertebra that the labels call by a name."""
+    def behind(self, level: str) -> str:
+        """The vertebra that the labels call ``level``.
+
+        Raises:
+            InputError: No vertebra has that label.
+        """
         if not self.label_shift:
             return level
         below = [v for v in VERTEBRAE[VERTEBRAE.index(level) + 1 :] if v in self.patient.by_level]
@@ -129,6 +134,7 @@ def virtual_subject(preset: CohortPreset, seed: int, number: int) -> VirtualSubj
     )
 
 
+@lru_cache(maxsize=8)
 def chosen_numbers(preset: CohortPreset, subjects: int, seed: int) -> tuple[int, ...]:
     """The numbers of a cohort's subjects, rising.
 
