@@ -62,6 +62,13 @@ def test_equal_generators_give_equal_images_and_others_do_not():
     assert not torch.equal(first, augmentation(images, classes, _generator(6)))
 
 
+def test_mixed_precision_around_it_changes_nothing():
+    images = _random()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        within = _augmented(images, **GEOMETRY, noise_hu=20.0)
+    assert torch.equal(within, _augmented(images, **GEOMETRY, noise_hu=20.0))
+
+
 def test_the_batch_given_is_not_written_to():
     images = _random()
     before = images.clone()

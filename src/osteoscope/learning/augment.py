@@ -146,12 +146,16 @@ class Augmentation:
                 f"Images to augment are (b, {len(self.windows)}, z, y, x), one channel a window, "
                 f"not {tuple(images.shape)}."
             )
+        # Mixed precision would give positions three digits and move bones by voxels.
+        with torch.autocast(images.device.type, enabled=False):
+            return self._augmented(images, class_index.to(images.device), generator)
+
+    def _augmented(self, images: Tensor, class_index: Tensor, generator: torch.Generator) -> Tensor:
         drawn = torch.rand(
             (images.shape[0], _DRAWS), generator=generator, device=generator.device
         ).to(images.device)
-        chance = self._probabilities(class_index.to(images.device))
         # Only changed rows are computed; a GPU waits here for one small number.
-        rows = torch.nonzero(drawn[:, 0] < chance).squeeze(1)
+        rows = torch.nonzero(drawn[:, 0] < self._probabilities(class_index)).squeeze(1)
         if not len(rows):
             return images.clone()
         drawn, new = drawn[rows], images[rows]

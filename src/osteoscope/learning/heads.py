@@ -21,12 +21,11 @@ from torch.nn import functional
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.registry import look_up
+from osteoscope.core.who import NORMAL_T, OSTEOPOROSIS_T, WHO_CLASSES
 
 HeadName = Literal["three-class", "corn", "cumulative", "t-score", "joint"]
 
-N_CLASSES = 3
-CUT_OFFS = (-1.0, -2.5)
-"""T-scores below (at) which bone is osteopenic and osteoporotic (WHO; the paper's Table I)."""
+N_CLASSES = len(WHO_CLASSES)
 DEFAULT_RESIDUAL_SD = 0.8
 """SD of a T-score about its prediction before one is fitted, chosen: L1 HU explains some half of
 the variance of a spinal T-score, whose SD in a patient cohort is some 1.2 to 1.5."""
@@ -147,8 +146,8 @@ class TScoreHead:
     def class_logits(self, raw: Tensor) -> Tensor:
         """Exact log-probabilities (each row's probabilities add up to 1)."""
         scale = self.residual_sd * math.sqrt(3.0) / math.pi
-        upper = (CUT_OFFS[0] - at_least_float32(raw)[:, 0]) / scale
-        gap = torch.full_like(upper, (CUT_OFFS[0] - CUT_OFFS[1]) / scale)
+        upper = (NORMAL_T - at_least_float32(raw)[:, 0]) / scale
+        gap = torch.full_like(upper, (NORMAL_T - OSTEOPOROSIS_T) / scale)
         return _ordered_log_probabilities(upper, gap)
 
     def t_score(self, raw: Tensor) -> Tensor | None:
