@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osteoscope.core.errors import InputError
+from osteoscope.io.subject_labels import SubjectLabels, label_problems, labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 TABLE_SUFFIXES = (".csv", ".xlsx", ".parquet")
 _ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _MAX_LISTED = 20
+_AS_TEXT = {"subject_id": str, "site": str}
+"""Columns whose leading zeros are part of a name."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,21 @@ class CohortScan:
     subregions: Path | None = None
 
 
+@dataclass(frozen=True)
+class LabelledScan:
+    """One row of a cohort table with what is known of the subject; None is unknown.
+
+    Args:
+        scan: Where its files are.
+        labels: T-score, class, age, sex and site.
+    """
+
+    scan: CohortScan
+    labels: SubjectLabels
+
+
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV, XLSX or Parquet table, every cell of ``subject_id`` as text.
+    """Read a CSV, XLSX or Parquet table, every cell of ``subject_id`` and ``site`` as text.
 
     Raises:
         InputError: The file is missing, of another kind or cannot be parsed.
@@ -54,7 +70,7 @@ def read_table(path: Path) -> pd.DataFrame:
         if suffix == ".csv":
             return _read_csv(path)
         if suffix == ".xlsx":
-            return pd.read_excel(path, dtype={"subject_id": str})
+            return pd.read_excel(path, dtype=_AS_TEXT)
         return pd.read_parquet(path)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -65,7 +81,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     """The table; a subject may be called ``NA`` or ``nan``, and is empty only where nothing is."""
     import pandas as pd
 
-    frame = pd.read_csv(path, dtype={"subject_id": str})
+    frame = pd.read_csv(path, dtype=_AS_TEXT)
     if "subject_id" in frame.columns:
         named = pd.read_csv(path, usecols=["subject_id"], dtype=str, keep_default_na=False)
         frame["subject_id"] = named["subject_id"].replace("", None)
@@ -82,6 +98,35 @@ def read_cohort_table(path: Path) -> tuple[CohortScan, ...]:
     Raises:
         InputError: A column is missing or rows are bad; every bad row is named at once.
     """
+    frame = _checked_frame(path)
+    return tuple(_row(record, path.parent) for record in frame.to_dict(orient="records"))
+
+
+def read_labelled_cohort(path: Path) -> tuple[LabelledScan, ...]:
+    """Read and check a cohort table with what is known of each subject.
+
+    As :func:`read_cohort_table`, with the optional columns ``t_score`` (-12 to 12), ``class``
+    (``normal``, ``osteopenia``, ``osteoporosis``), ``age_years`` (0 to 130), ``sex`` (F or M) and
+    ``site`` (a name of at most 64 characters). An empty cell is unknown.
+
+    Returns:
+        One :class:`LabelledScan` a row, in the table's order.
+
+    Raises:
+        InputError: A column is missing or rows are bad, a class and a T-score that contradict
+            each other among them; every bad row is named at once.
+    """
+    frame = _checked_frame(path, label_problems)
+    return tuple(
+        LabelledScan(_row(record, path.parent), labels_of(record))
+        for record in frame.to_dict(orient="records")
+    )
+
+
+def _checked_frame(
+    path: Path, more: Callable[[Sequence[Mapping[Hashable, object]]], list[str]] | None = None
+) -> pd.DataFrame:
+    """The table, once nothing in it is wrong; ``more`` finds what else may be."""
     frame = read_table(path)
     missing = [name for name in ("subject_id", "image") if name not in frame.columns]
     if missing:
@@ -92,11 +137,13 @@ def read_cohort_table(path: Path) -> tuple[CohortScan, ...]:
     if frame.empty:
         raise InputError(f"The table {path.name} has no rows.")
     problems = _problems(frame, path.parent)
+    if more is not None:
+        problems += more(frame.to_dict(orient="records"))
     if problems:
         shown = "; ".join(problems[:_MAX_LISTED])
-        more = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
-        raise InputError(f"The table {path.name} has bad rows: {shown}{more}.")
-    return tuple(_row(record, path.parent) for record in frame.to_dict(orient="records"))
+        rest = f"; and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
+        raise InputError(f"The table {path.name} has bad rows: {shown}{rest}.")
+    return frame
 
 
 def _problems(frame: pd.DataFrame, folder: Path) -> list[str]:
