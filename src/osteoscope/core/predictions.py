@@ -150,12 +150,13 @@ def row_problems(
     k = probabilities.shape[1]
     total = probabilities.sum(axis=1)
     with np.errstate(invalid="ignore"):
-        inside = (probabilities >= 0).all(axis=1) & (probabilities <= 1).all(axis=1)
+        inside = np.all((probabilities >= 0) & (probabilities <= 1), axis=1)
         whole = np.asarray(np.abs(total - 1) <= 0.5 * _ROUNDED_TO * k + 1e-9)
-    known = (truth >= 0) & (truth < k)
+    known = np.asarray((truth >= 0) & (truth < k))
     named = np.isin(part, PARTS)
+    bad = ~(inside & whole & known & named)
     problems = []
-    for row in np.flatnonzero(~(inside & whole & known & named)):
+    for row in np.flatnonzero(bad):
         if not known[row]:
             problems.append((int(row), f"truth {truth[row]} is none of the {k} classes"))
         if not inside[row]:
