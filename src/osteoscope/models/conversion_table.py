@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from timm import layers
 from timm.layers import (
     activations,
     activations_me,
     adaptive_avgmax_pool,
     blur_pool,
     drop,
+    eca,
     grn,
+    layer_scale,
+    linear,
+    norm,
     norm_act,
     pool2d_same,
     separable_conv,
+    squeeze_excite,
+    std_conv,
 )
+from timm.layers.conv2d_same import Conv2dSame
 from timm.models import _efficientnet_blocks, convnext, hgnet, nfnet, senet, vgg
 from torch import nn
 
@@ -32,16 +38,16 @@ Converter = Callable[[nn.Module, Inflation], nn.Module]
 
 CONVERTERS: dict[type[nn.Module], Converter] = {
     nn.Conv2d: convolution.plain_3d,
-    layers.Conv2dSame: convolution.same_3d,
-    layers.StdConv2d: convolution.standardised_3d,
-    layers.StdConv2dSame: convolution.standardised_3d,
-    layers.ScaledStdConv2d: convolution.standardised_3d,
-    layers.ScaledStdConv2dSame: convolution.standardised_3d,
+    Conv2dSame: convolution.same_3d,
+    std_conv.StdConv2d: convolution.standardised_3d,
+    std_conv.StdConv2dSame: convolution.standardised_3d,
+    std_conv.ScaledStdConv2d: convolution.standardised_3d,
+    std_conv.ScaledStdConv2dSame: convolution.standardised_3d,
     nn.BatchNorm2d: normalisation.batch_norm_3d,
-    layers.BatchNormAct2d: normalisation.batch_norm_act_3d,
-    layers.LayerNorm2d: normalisation.layer_norm_3d,
-    layers.LayerNormAct2d: normalisation.layer_norm_act_3d,
-    layers.RmsNorm2d: normalisation.rms_norm_3d,
+    norm_act.BatchNormAct2d: normalisation.batch_norm_act_3d,
+    norm.LayerNorm2d: normalisation.layer_norm_3d,
+    norm_act.LayerNormAct2d: normalisation.layer_norm_act_3d,
+    norm.RmsNorm2d: normalisation.rms_norm_3d,
     norm_act.RmsNormAct2d: normalisation.rms_norm_act_3d,
     nn.MaxPool2d: pooling.max_pool_3d,
     nn.AvgPool2d: pooling.avg_pool_3d,
@@ -49,7 +55,7 @@ CONVERTERS: dict[type[nn.Module], Converter] = {
     nn.AdaptiveMaxPool2d: pooling.adaptive_max_pool_3d,
     pool2d_same.MaxPool2dSame: pooling.same_max_pool_3d,
     pool2d_same.AvgPool2dSame: pooling.same_avg_pool_3d,
-    layers.AdaptiveAvgMaxPool2d: pooling.avg_max_pool_3d,
+    adaptive_avgmax_pool.AdaptiveAvgMaxPool2d: pooling.avg_max_pool_3d,
     adaptive_avgmax_pool.AdaptiveCatAvgMaxPool2d: pooling.cat_avg_max_pool_3d,
     adaptive_avgmax_pool.FastAdaptiveAvgPool: pooling.global_pool_3d,
     adaptive_avgmax_pool.FastAdaptiveMaxPool: pooling.global_pool_3d,
@@ -57,15 +63,15 @@ CONVERTERS: dict[type[nn.Module], Converter] = {
     adaptive_avgmax_pool.FastAdaptiveCatAvgMaxPool: pooling.global_pool_3d,
     nn.Flatten: pooling.flatten_3d,
     blur_pool.BlurPool2d: pooling.blur_pool_3d,
-    layers.SEModule: channel_gates.squeeze_excite_3d,
+    squeeze_excite.SEModule: channel_gates.squeeze_excite_3d,
     _efficientnet_blocks.SqueezeExcite: channel_gates.mobile_squeeze_excite_3d,
     senet.SEModule: channel_gates.senet_module_3d,
-    layers.EffectiveSEModule: channel_gates.effective_squeeze_excite_3d,
+    squeeze_excite.EffectiveSEModule: channel_gates.effective_squeeze_excite_3d,
     hgnet.EseModule: channel_gates.hgnet_gate_3d,
-    layers.EcaModule: channel_gates.efficient_channel_gate_3d,
-    layers.CecaModule: channel_gates.circular_channel_gate_3d,
+    eca.EcaModule: channel_gates.efficient_channel_gate_3d,
+    eca.CecaModule: channel_gates.circular_channel_gate_3d,
     grn.GlobalResponseNorm: channel_gates.response_norm_3d,
-    layers.LayerScale2d: channel_gates.layer_scale_3d,
+    layer_scale.LayerScale2d: channel_gates.layer_scale_3d,
     convnext.ConvNeXtBlock: blocks.convnext_block_3d,
     vgg.ConvMlp: blocks.conv_mlp_3d,
     drop.DropBlock2d: blocks.drop_block_3d,
@@ -112,19 +118,20 @@ UNCHANGED: frozenset[type[nn.Module]] = frozenset(
         activations_me.HardMishMe,
         nfnet.GammaAct,
         # What scales whole samples.
-        layers.DropPath,
+        drop.DropPath,
         # What sees the channels and takes any number of axes after them.
         nn.GroupNorm,
-        layers.GroupNorm,
-        layers.GroupNorm1,
+        norm.GroupNorm,
+        norm.GroupNorm1,
         norm_act.GroupNormAct,
         norm_act.GroupNorm1Act,
         # What works along the last axis: a block that calls it after moving the channels there
         # names axes itself, and is converted as a whole or refused.
         nn.Linear,
+        linear.Linear,
         nn.LayerNorm,
-        layers.LayerNorm,
-        layers.RmsNorm,
+        norm.LayerNorm,
+        norm.RmsNorm,
         # Along the channels of a gate, which is converted as a whole.
         nn.Conv1d,
         # Children only, though they name 2D.

@@ -23,19 +23,77 @@ from torch import Tensor, nn
 from torch.utils import checkpoint as torch_checkpoint
 
 ELEMENTWISE_METHODS = frozenset(
-    "abs add add_ mul mul_ div div_ sub sub_ neg relu relu_ sigmoid sigmoid_ tanh exp clamp "
-    "float half to type type_as contiguous clone detach".split()
+    {
+        "abs",
+        "add",
+        "add_",
+        "mul",
+        "mul_",
+        "div",
+        "div_",
+        "sub",
+        "sub_",
+        "neg",
+        "relu",
+        "relu_",
+        "sigmoid",
+        "sigmoid_",
+        "tanh",
+        "exp",
+        "clamp",
+        "float",
+        "half",
+        "to",
+        "type",
+        "type_as",
+        "contiguous",
+        "clone",
+        "detach",
+    }
 )
 """Methods of a tensor that treat every voxel alike."""
 
-CONTAINER_METHODS = frozenset("append extend items values keys children modules get pop".split())
+CONTAINER_METHODS = frozenset(
+    {
+        "append",
+        "extend",
+        "items",
+        "values",
+        "keys",
+        "children",
+        "modules",
+        "get",
+        "pop",
+    }
+)
 """Methods of lists, dictionaries and modules, which hold no axes."""
 
 FUNCTIONS = frozenset(
-    "torch.jit.is_scripting torch.jit.is_tracing torch.jit.annotate torch.add torch.mul "
-    "torch.sigmoid torch.relu torch.tanh F.dropout F.relu F.relu6 F.gelu F.silu F.hardtanh "
-    "F.sigmoid F.tanh F.hardsigmoid F.hardswish F.leaky_relu F.softplus F.mish "
-    "torch.utils.checkpoint.checkpoint cp.checkpoint".split()
+    {
+        "torch.jit.is_scripting",
+        "torch.jit.is_tracing",
+        "torch.jit.annotate",
+        "torch.add",
+        "torch.mul",
+        "torch.sigmoid",
+        "torch.relu",
+        "torch.tanh",
+        "F.dropout",
+        "F.relu",
+        "F.relu6",
+        "F.gelu",
+        "F.silu",
+        "F.hardtanh",
+        "F.sigmoid",
+        "F.tanh",
+        "F.hardsigmoid",
+        "F.hardswish",
+        "F.leaky_relu",
+        "F.softplus",
+        "F.mish",
+        "torch.utils.checkpoint.checkpoint",
+        "cp.checkpoint",
+    }
 )
 """Functions, as timm writes them, that treat every voxel alike or no voxel at all."""
 
@@ -45,10 +103,28 @@ CHANNEL_FUNCTIONS = {"torch.cat": 1, "torch.split": 2, "torch.chunk": 2}
 CHANNEL_METHODS = {"flatten": 0, "split": 1, "chunk": 1}
 """The same for methods of a tensor."""
 
-PLAIN_BUILTINS = frozenset(
-    getattr(builtins, name)
-    for name in "len zip enumerate range isinstance hasattr getattr list tuple dict reversed "
-    "float int bool any all min max print Exception AssertionError".split()
+PLAIN_BUILTINS: tuple[Any, ...] = (
+    len,
+    zip,
+    enumerate,
+    range,
+    isinstance,
+    hasattr,
+    getattr,
+    list,
+    tuple,
+    dict,
+    reversed,
+    float,
+    int,
+    bool,
+    any,
+    all,
+    min,
+    max,
+    print,
+    Exception,
+    AssertionError,
 )
 KNOWN_GLOBALS: tuple[Any, ...] = (
     checkpoint,
@@ -56,7 +132,16 @@ KNOWN_GLOBALS: tuple[Any, ...] = (
     drop_path,
     torch_checkpoint.checkpoint,
 )
-SHAPES = frozenset("shape ndim T mT H W".split())
+SHAPES = frozenset(
+    {
+        "shape",
+        "ndim",
+        "T",
+        "mT",
+        "H",
+        "W",
+    }
+)
 
 
 def what_names_axes(module: nn.Module) -> str | None:
@@ -139,7 +224,7 @@ class _Reader(ast.NodeVisitor):
         if node.value is not None:
             self.visit(node.value)
 
-    def visit_Raise(self, node: ast.Raise) -> None:
+    def visit_Raise(self, _: ast.Raise) -> None:
         return  # nothing is computed after it
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
@@ -195,8 +280,7 @@ class _Reader(ast.NodeVisitor):
         if name in self.local:
             return True
         known = self.names.get(name, getattr(builtins, name, None))
-        is_builtin = known.__hash__ is not None and known in PLAIN_BUILTINS
-        return is_builtin or any(known is good for good in KNOWN_GLOBALS)
+        return any(known is good for good in (*PLAIN_BUILTINS, *KNOWN_GLOBALS))
 
     def _own_is_harmless(self, name: str) -> bool:
         """A child, or a method of the class, which is read in its turn."""

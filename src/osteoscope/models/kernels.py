@@ -1,4 +1,4 @@
-"""Kernels of two dimensions made three-dimensional, and back; RGB weights for any input channels."""
+"""Kernels of two dimensions made three-dimensional; RGB weights for any input channels."""
 
 from __future__ import annotations
 
@@ -56,18 +56,6 @@ def inflate_kernel(kernel: Tensor, depth: int, inflation: Inflation) -> Tensor:
         scale = kernel.square().mean().sqrt() / math.sqrt(depth)
         return torch.randn(shape, dtype=kernel.dtype, device=kernel.device) * scale
     return (kernel / depth).unsqueeze(2).expand(shape).clone()
-
-
-def deflate_kernel(kernel: Tensor) -> Tensor:
-    """The 2D kernel that a volume constant along depth sees: the sum over depth.
-
-    Args:
-        kernel: (out, in, depth, height, width).
-
-    Returns:
-        (out, in, height, width).
-    """
-    return kernel.sum(dim=2)
 
 
 def spread_input_channels(kernel: Tensor, channels: int) -> Tensor:

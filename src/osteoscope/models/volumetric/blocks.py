@@ -19,6 +19,11 @@ class ConvNeXtBlock3d(nn.Module):
 
     use_conv_mlp: bool
     gamma: nn.Parameter | None
+    conv_dw: nn.Module
+    norm: nn.Module
+    mlp: nn.Module
+    drop_path: nn.Module
+    shortcut: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.conv_dw(x)
@@ -40,11 +45,16 @@ class ConvMlp3d(nn.Module):
     """
 
     input_kernel_size: int
+    fc1: nn.Module
+    act1: nn.Module
+    drop: nn.Module
+    fc2: nn.Module
+    act2: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
-        wanted = [max(self.input_kernel_size, size) for size in x.shape[2:]]
-        if list(x.shape[2:]) != wanted:
-            x = F.adaptive_avg_pool3d(x, wanted)
+        depth, height, width = (max(self.input_kernel_size, size) for size in x.shape[2:])
+        if x.shape[2:] != (depth, height, width):
+            x = F.adaptive_avg_pool3d(x, (depth, height, width))
         x = self.act1(self.fc1(x))
         activated: Tensor = self.act2(self.fc2(self.drop(x)))
         return activated

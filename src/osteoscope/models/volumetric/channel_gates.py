@@ -20,6 +20,11 @@ class SqueezeExcite3d(nn.Module):
     """
 
     add_maxpool: bool
+    fc1: nn.Module
+    bn: nn.Module
+    act: nn.Module
+    fc2: nn.Module
+    gate: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
         squeezed = _squeeze(x, self.add_maxpool)
@@ -31,6 +36,11 @@ class SqueezeExcite3d(nn.Module):
 class MobileSqueezeExcite3d(nn.Module):
     """The same under EfficientNet's names. Reads ``conv_reduce, act1, conv_expand, gate``."""
 
+    conv_reduce: nn.Module
+    act1: nn.Module
+    conv_expand: nn.Module
+    gate: nn.Module
+
     def forward(self, x: Tensor) -> Tensor:
         squeezed = self.act1(self.conv_reduce(_squeeze(x, False)))
         gated: Tensor = x * self.gate(self.conv_expand(squeezed))
@@ -39,6 +49,11 @@ class MobileSqueezeExcite3d(nn.Module):
 
 class SeNetModule3d(nn.Module):
     """The same under SENet's names. Reads ``fc1, relu, fc2, sigmoid``."""
+
+    fc1: nn.Module
+    relu: nn.Module
+    fc2: nn.Module
+    sigmoid: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
         squeezed = self.relu(self.fc1(_squeeze(x, False)))
@@ -50,6 +65,8 @@ class EffectiveSqueezeExcite3d(nn.Module):
     """One layer in place of two (Lee and Park 2020, arXiv 1911.06667). Reads ``fc, gate``."""
 
     add_maxpool: bool
+    fc: nn.Module
+    gate: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
         gated: Tensor = x * self.gate(self.fc(_squeeze(x, self.add_maxpool)))
@@ -58,6 +75,9 @@ class EffectiveSqueezeExcite3d(nn.Module):
 
 class HgNetGate3d(nn.Module):
     """The same under HGNet's names. Reads ``conv, sigmoid``."""
+
+    conv: nn.Module
+    sigmoid: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
         gated: Tensor = x * self.sigmoid(self.conv(_squeeze(x, False)))
@@ -71,6 +91,9 @@ class EfficientChannelGate3d(nn.Module):
     """
 
     conv2: nn.Module | None
+    conv: nn.Module
+    act: nn.Module
+    gate: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
         line = self.conv(x.mean(SPACE).unsqueeze(1))
@@ -84,6 +107,8 @@ class CircularChannelGate3d(nn.Module):
     """The same, the line of channels closed to a ring. Reads ``conv, gate, padding``."""
 
     padding: int
+    conv: nn.Module
+    gate: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
         ring = F.pad(x.mean(SPACE).unsqueeze(1), (self.padding, self.padding), mode="circular")
@@ -104,8 +129,8 @@ class ResponseNorm3d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         first = self.channel_dim == 1
-        norm = torch.linalg.vector_norm(x, dim=SPACE if first else (1, 2, 3), keepdim=True)
-        relative = norm / (norm.mean(dim=self.channel_dim, keepdim=True) + self.eps)
+        norm: Tensor = torch.linalg.vector_norm(x, dim=SPACE if first else (1, 2, 3), keepdim=True)
+        relative: Tensor = norm / (norm.mean(dim=self.channel_dim, keepdim=True) + self.eps)
         weight, bias = (_per_channel(p[None]) if first else p for p in (self.weight, self.bias))
         return x + (bias + weight * (x * relative))
 

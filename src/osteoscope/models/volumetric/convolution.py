@@ -7,7 +7,8 @@ For square kernels this is the cube; a factorised pair 1 x 7, 7 x 1 becomes 1 x 
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that all of torch's users know
@@ -21,7 +22,7 @@ Triple = tuple[int, int, int]
 C = TypeVar("C", bound=nn.Conv3d)
 
 
-def with_depth(setting: int | tuple[int, ...]) -> Triple:
+def with_depth(setting: int | Sequence[int]) -> Triple:
     """A 2D layer's (height, width) setting as (depth, height, width).
 
     >>> with_depth((1, 7)), with_depth(3)
@@ -52,9 +53,7 @@ class SameConv3d(nn.Conv3d):
         padded = pad_same(
             input, _triple(self.kernel_size), _triple(self.stride), _triple(self.dilation), 0.0
         )
-        return F.conv3d(
-            padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups
-        )
+        return F.conv3d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
 class StandardisedConv3d(nn.Conv3d):
@@ -66,12 +65,12 @@ class StandardisedConv3d(nn.Conv3d):
     undivided, and the division by depth is done here: with equal slices the layer gives the 2D
     layer's response on a volume constant along depth.
 
-    Reads ``eps``, ``same_pad``, ``scale`` (a number or None) and ``gain`` ((out, 1, 1, 1) or None).
+    Reads ``eps``, ``same_pad``, ``scale`` and ``gain`` ((out, 1, 1, 1) or None).
     """
 
     eps: float
     same_pad: bool
-    scale: float | None
+    scale: float
     gain: nn.Parameter | None
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
@@ -92,9 +91,7 @@ class StandardisedConv3d(nn.Conv3d):
                 input, _triple(self.kernel_size), _triple(self.stride), _triple(self.dilation), 0.0
             )
             padding = (0, 0, 0)
-        return F.conv3d(
-            input, kernel, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+        return F.conv3d(input, kernel, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 def plain_3d(module: nn.Module, inflation: Inflation) -> nn.Conv3d:
@@ -123,25 +120,26 @@ def standardised_3d(module: nn.Module, inflation: Inflation) -> StandardisedConv
     made = _convolution(StandardisedConv3d, module, "average")
     with torch.no_grad():
         made.weight.mul_(made.weight.shape[2])
-    made.eps = float(module.eps)  # type: ignore[arg-type]
-    made.same_pad = bool(getattr(module, "same_pad", False))
-    made.scale = getattr(module, "scale", None)
-    made.gain = getattr(module, "gain", None)
+    settings: Any = module
+    made.eps = settings.eps
+    made.same_pad = getattr(settings, "same_pad", False)
+    made.scale = getattr(settings, "scale", 1.0)
+    made.gain = getattr(settings, "gain", None)
     return made
 
 
-def inflate_for(layer: nn.Module, kernel: Tensor, inflation: Inflation) -> Tensor:
+def inflate_for(layer: nn.Conv3d, kernel: Tensor, inflation: Inflation) -> Tensor:
     """A 2D kernel (out, in, y, x) as that 3D layer stores it, (out, in, z, y, x)."""
-    depth = layer.weight.shape[2]  # type: ignore[union-attr]
+    depth = layer.weight.shape[2]
     if isinstance(layer, StandardisedConv3d):
         return inflate_kernel(kernel, depth, "average") * depth
     return inflate_kernel(kernel, depth, inflation)
 
 
-def deflate_of(layer: nn.Module, kernel: Tensor) -> Tensor:
-    """The 2D kernel of a 3D layer's, (out, in, z, y, x) to (out, in, y, x)."""
-    total = kernel.sum(dim=2)
-    return total / kernel.shape[2] if isinstance(layer, StandardisedConv3d) else total
+def deflated(layer: nn.Conv3d) -> Tensor:
+    """The 2D kernel (out, in, y, x) that a volume constant along depth sees in that layer."""
+    total = layer.weight.sum(dim=2)
+    return total / layer.weight.shape[2] if isinstance(layer, StandardisedConv3d) else total
 
 
 def _convolution(made_as: type[C], module: nn.Module, inflation: Inflation) -> C:
@@ -164,15 +162,14 @@ def _convolution(made_as: type[C], module: nn.Module, inflation: Inflation) -> C
 
 def _both_sides(layer: nn.Conv3d) -> list[int]:
     """What ``nn.Conv3d`` pads by where its padding mode is not zeros: last axis first."""
-    if layer.padding == "valid":
-        return [0] * 6
-    if layer.padding == "same":
-        both: list[int] = []
-        for k, d in zip(reversed(layer.kernel_size), reversed(layer.dilation), strict=True):
-            total = d * (k - 1)
-            both += [total // 2, total - total // 2]
-        return both
-    return [int(p) for p in reversed(layer.padding) for _ in range(2)]
+    padding = layer.padding
+    if isinstance(padding, tuple):
+        return [p for p in reversed(padding) for _ in range(2)]
+    both: list[int] = []
+    for k, d in zip(reversed(layer.kernel_size), reversed(layer.dilation), strict=True):
+        total = d * (k - 1) if padding == "same" else 0
+        both += [total // 2, total - total // 2]
+    return both
 
 
 def _triple(setting: tuple[int, ...]) -> Triple:

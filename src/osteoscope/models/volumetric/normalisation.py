@@ -48,7 +48,10 @@ class ChannelLayerNormAct(ChannelLayerNorm):
 
 
 class ChannelRmsNorm(nn.Module):
-    """``x / sqrt(mean(x^2 over channels) + eps) * weight``. Reads ``normalized_shape, eps, weight``."""
+    """``x / sqrt(mean(x^2 over channels) + eps) * weight``.
+
+    Reads ``normalized_shape, eps, weight``.
+    """
 
     normalized_shape: tuple[int, ...]
     eps: float

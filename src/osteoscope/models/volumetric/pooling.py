@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that all of torch's users know
@@ -12,6 +12,8 @@ from osteoscope.core.errors import ModelError
 from osteoscope.models.kernels import Inflation
 from osteoscope.models.volumetric.adopt import adopt
 from osteoscope.models.volumetric.convolution import pad_same, with_depth
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class SameMaxPool3d(nn.MaxPool3d):
@@ -40,7 +42,7 @@ class AvgMaxPool3d(nn.Module):
     output_size: int | tuple[int, ...]
 
     def forward(self, x: Tensor) -> Tensor:
-        size = _size(self.output_size)
+        size = with_depth_kept(self.output_size)
         return 0.5 * (F.adaptive_avg_pool3d(x, size) + F.adaptive_max_pool3d(x, size))
 
 
@@ -50,7 +52,7 @@ class CatAvgMaxPool3d(nn.Module):
     output_size: int | tuple[int, ...]
 
     def forward(self, x: Tensor) -> Tensor:
-        size = _size(self.output_size)
+        size = with_depth_kept(self.output_size)
         return torch.cat((F.adaptive_avg_pool3d(x, size), F.adaptive_max_pool3d(x, size)), 1)
 
 
@@ -153,7 +155,7 @@ def flatten_3d(module: nn.Module, _: Inflation) -> nn.Module:
     Raises:
         ModelError: It flattens some axes only.
     """
-    axes = (module.start_dim, module.end_dim)
+    axes: tuple[Any, Any] = (module.start_dim, module.end_dim)
     if axes != (1, -1):
         raise ModelError(
             f"A flattening carries over to three dimensions from axis 1 to the last, not {axes}."
@@ -167,20 +169,16 @@ def blur_pool_3d(module: nn.Module, _: Inflation) -> BlurPool3d:
     return BlurPool3d(settings.filt_size, settings.stride, settings.pad_mode)
 
 
-def _window(made_as: Any, module: nn.Module, names: tuple[str, ...]) -> Any:
+def _window(made_as: type[M], module: nn.Module, names: tuple[str, ...]) -> M:
     made = adopt(made_as, module)
     for name in names:
-        setting = getattr(module, name)
-        setattr(made, name, with_depth(setting if isinstance(setting, int) else tuple(setting)))
+        setattr(made, name, with_depth(getattr(module, name)))
     return made
 
 
-def _adaptive(made_as: Any, module: nn.Module) -> Any:
+def _adaptive(made_as: type[M], module: nn.Module) -> M:
     made = adopt(made_as, module)
     size: Any = module.output_size
-    made.output_size = size if isinstance(size, int) else (size[0], *size)
+    cube: Any = size if isinstance(size, int) else (size[0], *size)
+    made.output_size = cube
     return made
-
-
-def _size(setting: int | tuple[int, ...]) -> list[int]:
-    return [setting] * 3 if isinstance(setting, int) else list(setting)
