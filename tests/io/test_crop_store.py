@@ -98,6 +98,28 @@ def test_rows_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
     assert np.array_equal(store.crops[1], crop(0))
 
 
+def test_labels_that_changed_are_restated_when_it_is_finished(tmp_path: Path) -> None:
+    writer = CropStoreWriter(tmp_path / "store", SPEC, 1)
+    writer.add(crop(1), row("s1", t_score=-1.5, l1_hu=100.0))
+    folder = writer.finish(
+        restate=lambda old: {**old, "t_score": -3.0, "class_index": -1, "site": "x"}
+    )
+    assert CropStore.open(folder).row(0) | {"age_years": 0, "virtual_dxa_t": 0} == {
+        "row": 0, "subject_id": "s1", "level": "L1", "t_score": -3.0, "class_index": 2,
+        "age_years": 0, "sex": "", "site": "x", "l1_hu": 100.0, "virtual_dxa_t": 0,
+        "image_digest": "", "simulated": False,
+    }  # fmt: skip
+
+
+def test_what_is_discarded_is_gone(tmp_path: Path) -> None:
+    made(tmp_path / "store")
+    writer = CropStoreWriter(tmp_path / "store", SPEC, 1)
+    writer.add(crop(5), row("s5"))
+    writer.discard()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]
+    assert len(CropStore.open(tmp_path / "store")) == 3
+
+
 class TestStopped:
     """A writer that never finished."""
 

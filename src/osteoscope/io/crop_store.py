@@ -106,6 +106,10 @@ class CropStore:
             raise InputError(f"The store has no column {name!r}; known: {', '.join(self.table)}.")
         return self.table[name]
 
+    def row(self, number: int) -> dict[str, Any]:
+        """What is known of one crop, by column, as Python's own types."""
+        return {name: column[number].item() for name, column in self.table.items()}
+
 
 def _read_description(folder: Path) -> dict[str, Any]:
     """``store.json``, its keys and kinds checked."""

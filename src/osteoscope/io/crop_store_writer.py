@@ -8,7 +8,7 @@ import json
 import math
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -104,12 +104,19 @@ class CropStoreWriter:
             lines.write(json.dumps(line, allow_nan=False) + "\n")
         self._remember(whole, line["crc32"])
 
-    def finish(self, order: Sequence[Key] | None = None) -> Path:
+    def finish(
+        self,
+        order: Sequence[Key] | None = None,
+        *,
+        restate: Callable[[Row], Mapping[str, Any]] | None = None,
+    ) -> Path:
         """Make the store of the rows.
 
         Args:
             order: Subject and level of each row of the store, in its order; rows that are not
                 named are left out. None takes all in the order in which they were added.
+            restate: What the store is to say instead of a row that was added, where labels may
+                have changed since; subject and level stay.
 
         Returns:
             The store's folder.
@@ -127,6 +134,8 @@ class CropStoreWriter:
             )
         slots = [self._slots[key] for key in keys]
         rows = [self._lines[slot][0] for slot in slots]
+        if restate is not None:
+            rows = [checked_row(restate(row)) for row in rows]
         column_kinds(rows)  # what cannot be a table is said before the crops are copied
         whole = self._partial / _WHOLE
         shutil.rmtree(whole, ignore_errors=True)
@@ -150,6 +159,10 @@ class CropStoreWriter:
         _put_in_place(whole, self._folder)
         shutil.rmtree(self._partial, ignore_errors=True)
         return self._folder
+
+    def discard(self) -> None:
+        """Throw the rows away; an older store stays as it is."""
+        shutil.rmtree(self._partial, ignore_errors=True)
 
     def _begin(self) -> None:
         begun = {"format": FORMAT, "version": FORMAT_VERSION, "crop": self._spec.to_dict()}
