@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_utilities.core import rank_zero
 from numpy.typing import NDArray
 
 from osteoscope.core.errors import InputError
@@ -100,13 +101,15 @@ def _check(config: FitConfig, accelerator: str) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Fabric's remarks about devices and launchers; only apps talk to a person."""
-    logger = logging.getLogger("lightning.fabric")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = (logging.getLogger("lightning.fabric"), rank_zero.log)
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             # It advises srun wherever SLURM is installed, also for one computer's processes.
             warnings.filterwarnings("ignore", message="The `srun` command is available")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
