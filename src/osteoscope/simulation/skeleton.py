@@ -29,6 +29,7 @@ from osteoscope.simulation.vertebra_shape import (
     BODY_POWER,
     CORTEX_MG_CM3,
     OSTEOPHYTE_MG_CM3,
+    trabecular_share,
     vertebra_fields,
 )
 
@@ -90,7 +91,7 @@ def paint_vertebra(
 ) -> None:
     """Paint one vertebra by mixing its materials in every voxel, and label it in each scheme.
 
-    It is made whole, also where a window holds a part of it, so that its texture is the scan's.
+    Its texture is made for all of it, also where a window holds a part of it.
     """
     whole = vertebra_box(canvas.scan, frame)
     shown = None if whole is None else canvas.part_of(whole)
@@ -98,7 +99,7 @@ def paint_vertebra(
         return
     box, part = shown
     spec = frame.spec
-    point = frame.to_local(*canvas.scan.points(whole))
+    point = frame.to_local(*canvas.points(box))
     fields = vertebra_fields(spec, point, canvas.in_plane_mm, canvas.slice_mm)
     trabecular = np.float32(values.bone(spec.trabecular_vbmd_mg_cm3))
     weighted = (
@@ -108,14 +109,27 @@ def paint_vertebra(
         + fields.osteophyte * np.float32(values.bone(OSTEOPHYTE_MG_CM3))
         + fields.extra_mineral_mg_cm3 * np.float32(values.mineral_slope)
     )
-    core = fields.trabecular >= 1.0
-    if core.any():
-        texture = _texture(core.shape, canvas, [texture_seed, sum(map(ord, spec.level))])
-        texture -= texture[core].mean()
-        strength = np.float32(TEXTURE_SHARE * max(float(trabecular), 40.0))
-        weighted += fields.trabecular * texture * strength
-    canvas.mix(box, fields.whole[part], np.asarray(weighted[part], dtype=np.float32))
-    _label_vertebra(canvas, box, spec.level, fields.subregion[part])
+    if fields.trabecular.any():
+        texture = _vertebra_texture(canvas, frame, whole, texture_seed)
+        if texture is not None:
+            strength = np.float32(TEXTURE_SHARE * max(float(trabecular), 40.0))
+            weighted += fields.trabecular * texture[part] * strength
+    canvas.mix(box, fields.whole, np.asarray(weighted, dtype=np.float32))
+    _label_vertebra(canvas, box, spec.level, fields.subregion)
+
+
+def _vertebra_texture(
+    canvas: Canvas, frame: VertebraFrame, whole: Box, texture_seed: int
+) -> Field | None:
+    """Texture of a vertebra's box, of mean zero inside its body; None where no voxel is inside."""
+    spec = frame.spec
+    point = frame.to_local(*canvas.scan.points(whole))
+    core = trabecular_share(spec, point, canvas.in_plane_mm, canvas.slice_mm) >= 1.0
+    if not core.any():
+        return None
+    texture = _texture(core.shape, canvas, [texture_seed, sum(map(ord, spec.level))])
+    texture -= texture[core].mean()
+    return texture
 
 
 def _label_vertebra(canvas: Canvas, box: Box, level: str, subregion: NDArray[np.uint8]) -> None:

@@ -170,6 +170,28 @@ def _arch(
     return best, coverage(facets, width_mm), region
 
 
+def trabecular_share(
+    spec: VertebraSpec,
+    point: tuple[Field, Field, Field],
+    in_plane_mm: float,
+    slice_mm: float,
+) -> Field:
+    """The body's cancellous bone alone, as :func:`vertebra_fields` has it."""
+    u, v, w = point
+    side = side_distance(spec, u, v, w)
+    plate = np.abs(w) - endplate_height(spec, u, v) / np.float32(2)
+    return _inside_shell(spec, (side, plate), in_plane_mm, slice_mm)
+
+
+def _inside_shell(
+    spec: VertebraSpec, depth: tuple[Field, Field], in_plane_mm: float, slice_mm: float
+) -> Field:
+    """Share of each voxel inside wall and endplates, from the distances to their outside."""
+    side, plate = depth
+    wall = coverage(side + np.float32(spec.cortex_mm), in_plane_mm)
+    return wall * coverage(plate + np.float32(spec.endplate_mm), slice_mm)
+
+
 def vertebra_fields(
     spec: VertebraSpec,
     point: tuple[Field, Field, Field],
@@ -191,9 +213,8 @@ def vertebra_fields(
     half = endplate_height(spec, u, v) / np.float32(2)
     side = side_distance(spec, u, v, w)
     plate = np.abs(w) - half
-    t_wall, t_plate = np.float32(spec.cortex_mm), np.float32(spec.endplate_mm)
     outer = coverage(side, in_plane_mm) * coverage(plate, slice_mm)
-    inner = coverage(side + t_wall, in_plane_mm) * coverage(plate + t_plate, slice_mm)
+    inner = _inside_shell(spec, (side, plate), in_plane_mm, slice_mm)
     if spec.osteophyte_mm > 0:
         reach = side - _osteophyte_reach(spec, v, w, half)
         grown = coverage(reach, in_plane_mm) * coverage(plate, slice_mm)
