@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from osteoscope.learning.augment import Augmentation
-from osteoscope.learning.heads import Head
+from osteoscope.learning.heads import Head, TScoreHead
 from osteoscope.learning.losses.training_loss import TrainingLoss
 from osteoscope.learning.objective import Batch, Outputs
 from osteoscope.learning.windowing import windowed
@@ -85,3 +86,8 @@ def network_features(model: nn.Module, images: Tensor) -> NetworkFeatures:
     return NetworkFeatures(
         network.forward_head(features), network.forward_head(features, pre_logits=True)
     )
+
+
+def logits_of_t_scores(head: TScoreHead, t_scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 3) class logits that a head reads from (n,) predicted T-scores."""
+    return head.class_logits(torch.from_numpy(t_scores)[:, None]).numpy()

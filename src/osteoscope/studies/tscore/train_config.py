@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Literal
 
 from osteoscope.core.config_file import config_from_mapping, overridden, toml_values
 from osteoscope.core.errors import InputError
@@ -18,31 +17,21 @@ from osteoscope.learning.augment import AugmentConfig
 from osteoscope.learning.fit_config import FitConfig
 from osteoscope.learning.heads import HeadName
 from osteoscope.learning.losses.training_loss import LossConfig
+from osteoscope.learning.network import NetworkConfig
 from osteoscope.learning.optimisers import OptimiserConfig
-from osteoscope.learning.partial import TrainablePart
 from osteoscope.learning.sampling import SamplingKind
 from osteoscope.studies.tscore.answer import AnswerConfig
 
-NO_WEIGHTS = "none"
-
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """The network.
+class ModelConfig(NetworkConfig):
+    """The network, and what its outputs mean.
 
     Args:
-        name: Of :func:`osteoscope.models.create_model`.
-        weights: ``none`` (random), ``hub`` (timm's, downloaded) or a file.
-        inflate: How 2D kernels become 3D: ``average`` or ``centre``.
-        head: What its outputs mean.
-        trainable: Which part is trained.
+        head: Of :data:`osteoscope.learning.heads.HEADS`.
     """
 
-    name: str = "resnet50.a1_in1k"
-    weights: str = NO_WEIGHTS
-    inflate: Literal["average", "centre"] = "average"
     head: HeadName = "three-class"
-    trainable: TrainablePart = "all"
 
 
 @dataclass(frozen=True)
