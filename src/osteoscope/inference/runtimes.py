@@ -104,10 +104,7 @@ def _openvino(content: bytes, threads: int | None) -> Runner:
     try:
         import openvino
     except ImportError:
-        raise ModelError(
-            "OpenVINO is not installed; install osteoscope[openvino], or use the runtime "
-            "onnxruntime."
-        ) from None
+        raise not_installed("openvino") from None
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
@@ -154,6 +151,14 @@ def _lengths(shape: Any) -> tuple[int | None, ...] | None:
     if shape is None:
         return None
     return tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
+
+
+def not_installed(runtime: str) -> ModelError:
+    """What is to be done where a runtime is missing."""
+    return ModelError(
+        f"The runtime {runtime} is not installed; install osteoscope[{runtime}], or use "
+        "onnxruntime."
+    )
 
 
 def _cannot_load(runtime: str, error: Exception) -> ModelError:

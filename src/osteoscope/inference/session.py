@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from osteoscope.core.registry import look_up
 from osteoscope.evaluation.calibrators import READINGS
 from osteoscope.evaluation.conformal import METHODS
 from osteoscope.inference.onnx_file import STANDARD_DOMAINS, read_contents
-from osteoscope.inference.runtimes import RUNTIMES, Port, Runner
+from osteoscope.inference.runtimes import RUNTIMES, Port, Runner, not_installed
 
 LARGEST_BYTES = 2 * 1024**3
 """Protocol Buffers hold no larger message; a larger file is no ONNX model in one piece."""
@@ -107,7 +108,7 @@ def open_model(
     make = look_up(RUNTIMES, runtime, "runtime")
     if threads is not None and threads < 1:
         raise ModelError(f"A model runs on 1 thread or more, not {threads}.")
-    content = _bytes_of(path)
+    content = read_model_bytes(path)
     spec = read_spec(content, path.name)
     runner = make(content, threads)
     _check_ports(runner.inputs, runner.outputs, spec, path.name)
@@ -118,6 +119,18 @@ def open_model(
         outputs=tuple(port.name for port in runner.outputs),
         runner=runner,
     )
+
+
+def check_runtime(name: str) -> None:
+    """Refuse a runtime that is unknown or not installed.
+
+    Raises:
+        InputError: Unknown; the message lists the known ones.
+        ModelError: Known and not installed.
+    """
+    look_up(RUNTIMES, name, "runtime")
+    if find_spec(name) is None:
+        raise not_installed(name)
 
 
 def read_spec(content: bytes, file_name: str) -> ModelSpec:
@@ -156,7 +169,12 @@ def read_spec(content: bytes, file_name: str) -> ModelSpec:
     return spec
 
 
-def _bytes_of(path: Path) -> bytes:
+def read_model_bytes(path: Path) -> bytes:
+    """A model's file, if it is one and not too large.
+
+    Raises:
+        ModelError: See :func:`open_model`.
+    """
     try:
         size = path.stat().st_size
         if not path.is_file():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from osteoscope.reporting.classification_section import classification_content
 from osteoscope.reporting.cut_points import cut_points
 from osteoscope.reporting.level_plot import render_level_plot
 from osteoscope.reporting.page_content import page_content, primary_assessment
@@ -13,6 +14,9 @@ from osteoscope.reporting.pictures import picture_caption, picture_size
 from osteoscope.reporting.planes import PLANES
 from osteoscope.reporting.result_schema import validate_result
 from osteoscope.reporting.templating import data_address, render_page, write_whole
+
+SALIENCY = "saliency"
+"""The picture of where a model looked."""
 
 
 def write_report(path: Path, result: dict[str, Any], pictures: Mapping[str, bytes]) -> None:
@@ -25,8 +29,8 @@ def write_report(path: Path, result: dict[str, Any], pictures: Mapping[str, byte
         path: Where to write; an older page stays whole until the new one is complete.
         result: The content of ``result.json``.
         pictures: PNG files by ``sagittal``, ``coronal`` and ``axial``, as
-            :func:`osteoscope.reporting.pictures.render_planes` gives them; empty where none
-            could be made.
+            :func:`osteoscope.reporting.pictures.render_planes` gives them, and by ``saliency``
+            where a model's answer has one; empty where none could be made.
 
     Raises:
         InputError: The result breaks its schema, or the page cannot be written.
@@ -40,11 +44,14 @@ def report_html(result: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str
     if result["status"] == "failed":
         return render_page("failed.html.j2", {"result": result})
     plot = render_level_plot(result)
+    saliency = pictures.get(SALIENCY)
     content = page_content(result) | {
         "result": result,
         "pictures": [_figure(plane, pictures[plane]) for plane in PLANES if plane in pictures],
         "cut_points": cut_points(primary_assessment(result)),
         "plot": None if plot is None else _figure("plot", plot),
+        "classification": classification_content(result),
+        "saliency": None if saliency is None else _figure(SALIENCY, saliency),
     }
     return render_page("report.html.j2", content)
 

@@ -15,8 +15,8 @@ from jsonschema.protocols import Validator
 
 from osteoscope.core.errors import InputError
 
-SCHEMA_VERSION = "1.0"
-"""Version of the schema that this package writes and validates."""
+SCHEMA_VERSION = "1.1"
+"""Version of the schema that this package writes; results of every older 1.x are valid too."""
 
 _PROBABILITY_TOLERANCE = 0.01
 """How far rounded probabilities of one criterion may be from adding up to one."""
@@ -37,9 +37,10 @@ def validate_result(result: dict[str, Any]) -> None:
     """Check a screen's result against the schema and against itself.
 
     Beyond the schema, a result must make sense: every number finite, every interval rising, the
-    probabilities of a criterion adding up to one, every flag that a vertebra names listed, the
-    primary assessment present and agreeing with the status, no category that rests on a
-    withheld vertebra, and a scan that its file declares simulated marked so.
+    probabilities of a criterion and of a model adding up to one, every flag that a vertebra names
+    listed, the primary assessment present and agreeing with the status, no category that rests on
+    a withheld vertebra or on a crop that the model does not know, and a scan that its file
+    declares simulated marked so.
 
     Args:
         result: The content of ``result.json``, JSON types only.
@@ -170,11 +171,33 @@ def _assessment_contradictions(result: Mapping[str, Any]) -> Iterator[tuple[KeyP
             yield ("assessment", n, "probabilities"), "must add up to 1"
         if shares and entry["category"] not in shares:
             yield ("assessment", n, "probabilities"), "must name the category that is given"
+    yield from _classification_contradictions(result.get("classification"), withheld)
     primary = [e for e in result["assessment"] if e["criterion"] == result["primary_assessment"]]
     if len(primary) != 1:
         yield ("primary_assessment",), f"{len(primary)} assessments have this name, not one"
     elif ("withheld" in primary[0]) != (result["status"] == "withheld"):
         yield ("status",), "must be withheld exactly where the primary assessment is withheld"
+
+
+def _classification_contradictions(
+    entry: Mapping[str, Any] | None, withheld: set[str]
+) -> Iterator[tuple[KeyPath, str]]:
+    if entry is None or "withheld" in entry:
+        return
+    if entry["level"] in withheld:
+        yield (
+            ("classification", "category"),
+            f"{entry['level']} is withheld, so a class that rests on it must be",
+        )
+    if entry["guard"]["known"] is False:
+        yield ("classification", "category"), "the guard does not know the crop, so no class is"
+    shares = entry["probabilities"]
+    if abs(sum(shares.values()) - 1) > _PROBABILITY_TOLERANCE:
+        yield ("classification", "probabilities"), "must add up to 1"
+    if entry["category"] not in shares:
+        yield ("classification", "probabilities"), "must name the category that is given"
+    if entry["set"] is not None and not set(entry["set"]["classes"]) <= set(shares):
+        yield ("classification", "set", "classes"), "must be among the classes with a probability"
 
 
 def _not_finite(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

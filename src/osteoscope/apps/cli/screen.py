@@ -31,6 +31,9 @@ def screen(
     calibration: option.Calibration = None,
     contrast_rule: option.ContrastRule = None,
     dxa_reference: option.DxaReference = None,
+    model: option.Model = None,
+    runtime: option.Runtime = None,
+    threads: option.Threads = None,
     config: option.Config = None,
     cohort: option.Cohort = None,
     workers: option.Workers = 1,
@@ -58,6 +61,7 @@ def screen(
         "method": method, "erosion_mm": erosion_mm, "criterion": criterion,
         "calibration": calibration, "contrast_rule": contrast_rule,
         "dxa_reference": dxa_reference, "identify": identify,
+        "model": model, "runtime": runtime, "threads": threads,
     }  # fmt: skip
     settings = option.screen_config(config, typed)
     shown = option.Shown(as_json=as_json, report=not no_report, quiet=quiet)

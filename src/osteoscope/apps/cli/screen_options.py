@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _WHERE = "Labels"
 _HOW = "Measurement"
+_MODEL = "Model"
 _MANY = "Many scans"
 _SHOWN = "Output"
 
@@ -125,6 +126,27 @@ ContrastRule = Annotated[
 DxaReference = Annotated[
     str | None,
     typer.Option(help="Reference of the virtual DXA T-score.", rich_help_panel=_HOW),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|embedded|none",
+        help="ONNX model from 'osteoscope tscore export' to ask for a class.",
+        show_default="embedded, where there is one",
+        rich_help_panel=_MODEL,
+    ),
+]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        help="What runs the model: onnxruntime or openvino.",
+        show_default="onnxruntime",
+        rich_help_panel=_MODEL,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads of the model's inference.", rich_help_panel=_MODEL),
 ]
 Config = Annotated[
     Path | None,

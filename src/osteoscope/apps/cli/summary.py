@@ -19,8 +19,9 @@ def summary_lines(result: Mapping[str, Any]) -> list[str]:
     Returns:
         Lines of text without markup: a line that says *simulated* where the scan is, one line
         for each criterion with the primary one first, the attenuation of the assessed vertebra
-        where the primary criterion is withheld and it was measured all the same, and one line
-        for each flag whose effect is ``warn`` or ``withhold``.
+        where the primary criterion is withheld and it was measured all the same, what a model
+        said where one was asked, and one line for each flag whose effect is ``warn`` or
+        ``withhold``.
     """
     lines = ["This scan is simulated: no patient exists."] if result["simulated"] else []
     if result["status"] == "failed":
@@ -31,6 +32,7 @@ def summary_lines(result: Mapping[str, Any]) -> list[str]:
     level = (entries[0].get("level") if entries else None) or ""
     if result["status"] == "withheld" and level in result["vertebrae"]:
         lines += _attenuation_line(level, result["vertebrae"][level]["measurements"])
+    lines += _model_lines(result.get("classification"))
     return lines + [_flag_line(flag) for flag in result["flags"] if flag["effect"] != "none"]
 
 
@@ -44,6 +46,24 @@ def _assessment_line(entry: Mapping[str, Any]) -> str:
         return line
     share = _probability(entry["probability"])
     return f"{line}; probability that the true value lies in its range {share}"
+
+
+def _model_lines(entry: Mapping[str, Any] | None) -> list[str]:
+    """What the model says, and that it learned from no patient where it did not."""
+    if entry is None or entry["model"] is None:
+        return []
+    model = entry["model"]
+    name = f"model {model['name']}"
+    name += " (trained on simulated patients only)" if model["simulated"] else ""
+    if "withheld" in entry:
+        return [f"{name}: withheld. {entry['withheld']}"]
+    words = [f"{name}: {entry['category']}; {entry['level']}"]
+    words.append(f"probability {_probability(entry['probabilities'][entry['category']])}")
+    if entry["set"] is not None:
+        names = ", ".join(entry["set"]["classes"]) or "no class"
+        words.append(f"set of {round(100 * entry['set']['coverage'])} % coverage: {names}")
+    words.append(f"{entry['agreement']['baseline']}: {entry['agreement']['verdict']}")
+    return ["; ".join(words)]
 
 
 def _probability(share: float) -> str:

@@ -17,6 +17,7 @@ from osteoscope.core.errors import InputError
 from osteoscope.io.cohort_table import TABLE_SUFFIXES, CohortScan, read_cohort_table
 from osteoscope.io.discover import discover_scans
 from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.model import model_state
 from osteoscope.studies.screen.output_folder import check_can_be_made
 from osteoscope.studies.screen.pipeline import screen_scan
 from osteoscope.studies.screen.table import failed_row, result_row, write_table
@@ -164,8 +165,9 @@ def _recorded(out: Path, item: _Item) -> dict[str, Any] | None:
 
 
 def _item_key(scan: CohortScan, config: ScreenConfig) -> str:
-    """Changes with the options, the version and any file's size or time of change."""
+    """Changes with the options, the version, the model and any file's size or time of change."""
     state = [json.dumps(config_as_dict(config), sort_keys=True), osteoscope.__version__]
+    state.append(model_state(config))
     for value in asdict(scan).values():
         if isinstance(value, Path):
             state.append(f"{value.absolute()}|{_tree_state(value)}")

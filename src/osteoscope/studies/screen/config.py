@@ -37,6 +37,10 @@ class ScreenConfig:
         series: Key of the DICOM series to read; None chooses.
         identify: Write the patient's name and identifier into the result.
         trust_checkpoint: Allow a checkpoint that cannot be read without executing code in it.
+        model: An ONNX file that ``osteoscope tscore export`` wrote, ``embedded`` for the one in
+            the package, ``none``; None takes the embedded one where there is one.
+        runtime: The library that runs the model: ``onnxruntime`` or ``openvino``.
+        threads: Threads of the model's inference, 1 or more; None leaves it to the runtime.
 
     Raises:
         InputError: A field is outside its range or names something unknown.
@@ -62,6 +66,9 @@ class ScreenConfig:
     series: str | None = None
     identify: bool = False
     trust_checkpoint: bool = False
+    model: str | None = None
+    runtime: str = "onnxruntime"
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -82,11 +89,14 @@ class ScreenConfig:
             )
         if self.scheme is not None:
             label_scheme(self.scheme)
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"A model runs on 1 thread or more, not {self.threads}.")
 
 
 _KINDS = {
     "str": ((str,), "text"),
     "bool": ((bool,), "true or false"),
+    "int": ((int,), "a whole number"),
     "float": ((int, float), "a number"),
     "tuple[str, ...]": ((tuple,), "a list of texts"),
 }

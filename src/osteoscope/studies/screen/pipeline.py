@@ -1,4 +1,4 @@
-"""One scan, from its files to its result: read, label, measure, question, conclude, write."""
+"""One scan, from its files to its result: read, label, measure, question, conclude, ask, write."""
 
 from __future__ import annotations
 
@@ -25,14 +25,21 @@ from osteoscope.densitometry.region import Region
 from osteoscope.io.image_files import write_labels
 from osteoscope.io.scan import read_scan
 from osteoscope.reporting.result_schema import validate_result
-from osteoscope.studies.screen.assess import conclude, known_contrast, withheld_levels
+from osteoscope.studies.screen.assess import (
+    Conclusion,
+    conclude,
+    known_contrast,
+    withheld_levels,
+)
 from osteoscope.studies.screen.calibrate import NamedCalibration, read_calibration
+from osteoscope.studies.screen.classify import Classified, ModelView, classified
 from osteoscope.studies.screen.config import ScreenConfig
 from osteoscope.studies.screen.density import with_correction, with_density
 from osteoscope.studies.screen.measure import LevelResult, measure_level
+from osteoscope.studies.screen.model import chosen_model
 from osteoscope.studies.screen.output_folder import RESULT_NAME, check_output, whole_folder
 from osteoscope.studies.screen.regions import CropWeights, region_labels
-from osteoscope.studies.screen.result import Screened, build_result
+from osteoscope.studies.screen.result import Screened, build_result, why_withheld
 from osteoscope.studies.screen.segment import chosen_segmenter
 from osteoscope.studies.screen.virtual import projected_density, unprojected_levels
 
@@ -84,7 +91,7 @@ def screen_scan(
     tell = progress or (lambda _: None)
     check_output(out)
     start = time.perf_counter()
-    screened, found = _examine(_Files(scan, segmentation, subregions), config, tell)
+    screened, found, view = _examine(_Files(scan, segmentation, subregions), config, tell)
     result = build_result(screened, time.perf_counter() - start)
     validate_result(result)
     with whole_folder(out) as folder:
@@ -95,7 +102,7 @@ def screen_scan(
             write_labels(folder / "regions.nii.gz", *region_labels(found.labels, found.regions))
         if report:
             tell("drawing the report")
-            _write_page(folder / "report.html", result, found)
+            _write_page(folder / "report.html", result, found, view)
         if record is not None:
             record(folder, result)
     return ScreenOutcome(result["status"], result, out)
@@ -112,8 +119,8 @@ class _Files:
 
 def _examine(
     files: _Files, config: ScreenConfig, tell: Callable[[str], None]
-) -> tuple[Screened, _Found]:
-    """Read, label, measure, question and conclude.
+) -> tuple[Screened, _Found, ModelView | None]:
+    """Read, label, measure, question, conclude and ask the model.
 
     Labels that exist already are measured while the scan is being read, and the scan's digest is
     made while it is measured: inflating and hashing leave the interpreter to others.
@@ -142,6 +149,7 @@ def _examine(
             found.levels, found.flags, volume.acquisition, found.calibration, config
         )
         digest.result()
+    answered = _ask_model(found, conclusion, config, tell)
     screened = Screened(
         reading=reading,
         config=config,
@@ -151,9 +159,10 @@ def _examine(
         conclusion=conclusion,
         calibration=found.calibration,
         virtual_dxa=_projected(found, config),
+        classification=answered.entry,
         notes=(*reading.notes, *labels.notes),
     )
-    return screened, found
+    return screened, found, answered.view
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,18 +244,48 @@ def _projected(found: _Found, config: ScreenConfig) -> dict[str, Any]:
     )
 
 
+def _ask_model(
+    found: _Found, conclusion: Conclusion, config: ScreenConfig, tell: Callable[[str], None]
+) -> Classified:
+    """After the measuring, so that the runtime's memory does not add to its peak."""
+    model = chosen_model(config)
+    if not isinstance(model, Missing):
+        tell("asking the model")
+    level = config.level
+    withheld = withheld_levels(found.flags, config.levels).get(level)
+    return classified(
+        model,
+        found.volume,
+        found.vertebrae.get(level),
+        level=level,
+        withheld=why_withheld(found.levels[level], withheld),
+        flags=found.flags,
+        assessments=conclusion.assessments,
+    )
+
+
 def _drawn(levels: Mapping[str, LevelResult]) -> dict[str, Region]:
     return {name: result.region for name, result in levels.items() if result.region is not None}
 
 
-def _write_page(path: Path, result: dict[str, Any], found: _Found) -> None:
+def _write_page(path: Path, result: dict[str, Any], found: _Found, view: ModelView | None) -> None:
     # Matplotlib takes 40 MB and half a second, which a run without pages is spared.
-    from osteoscope.reporting.page import write_report
+    from osteoscope.reporting.page import SALIENCY, write_report
     from osteoscope.reporting.pictures import render_planes
 
-    pictures = render_planes(
-        found.volume, found.labels, found.vertebrae, found.regions, result["config"]["level"]
-    )
+    level = result["config"]["level"]
+    pictures = render_planes(found.volume, found.labels, found.vertebrae, found.regions, level)
+    if view is not None:
+        from osteoscope.inference.saliency import occlusion_map
+        from osteoscope.reporting.saliency_picture import render_saliency
+
+        pictures[SALIENCY] = render_saliency(
+            found.volume,
+            found.vertebrae[level],
+            occlusion_map(view.model, view.crop_hu, view.category),
+            view.grid,
+            simulated=view.model.spec.simulated,
+        )
     write_report(path, result, pictures)
 
 

@@ -12,6 +12,7 @@ from osteoscope.densitometry.criteria import CRITERIA
 from osteoscope.densitometry.trabecular import REGION_METHODS
 from osteoscope.studies.screen.calibrate import read_calibration
 from osteoscope.studies.screen.config import ScreenConfig
+from osteoscope.studies.screen.model import check_model
 from osteoscope.studies.screen.segment import chosen_segmenter
 
 
@@ -23,12 +24,14 @@ def check_options(
     Args:
         config: The options of the screen.
         segmentation: The labels of the one scan, where they are given.
-        here: The scans are read on this machine; elsewhere the weights may lie in other places.
+        here: The scans are read on this machine; elsewhere weights and model may lie in other
+            places.
 
     Raises:
         InputError: An unknown region, criterion, rule, reference or segmenter, or a calibration
             file that cannot be used.
-        ModelError: TotalSegmentator's weights are asked for and are not there.
+        ModelError: TotalSegmentator's weights are asked for and are not there, or the model
+            cannot be used.
         QualityError: The rods of a phantom fit no line.
     """
     look_up(REGION_METHODS, config.method, "region method")
@@ -39,6 +42,8 @@ def check_options(
     if config.dxa_reference is not None:
         dxa_reference(config.dxa_reference)
     read_calibration(config.calibration)
+    if here:
+        check_model(config)
     if config.segmenter != "file":
         chosen_segmenter(config, segmentation)
     if here and config.segmenter == "totalsegmentator":

@@ -40,6 +40,7 @@ class Screened:
     conclusion: Conclusion
     calibration: Calibration | Missing
     virtual_dxa: Mapping[str, Any]
+    classification: Mapping[str, Any]
     notes: tuple[str, ...]
 
 
@@ -76,6 +77,7 @@ def build_result(screened: Screened, duration_s: float) -> dict[str, Any]:
         "primary_assessment": config.criterion,
         "calibration": _calibration(screened.calibration),
         "virtual_dxa": dict(screened.virtual_dxa),
+        "classification": dict(screened.classification),
         "uncertainty": {
             level: [_component(c) for c in budget.components]
             for level, budget in screened.conclusion.budgets.items()
@@ -96,10 +98,16 @@ def _series(series: SeriesSummary) -> dict[str, Any]:
     return values
 
 
+def why_withheld(found: LevelResult, by_quality: str | None) -> str | None:
+    """Why nothing may rest on a level: quality forbids it, or it could not be measured."""
+    if by_quality is None and isinstance(found.budget, Missing):
+        return found.budget.reason
+    return by_quality
+
+
 def _vertebra(found: LevelResult, flags: Sequence[Flag], withheld: str | None) -> dict[str, Any]:
     codes = sorted({flag.code for flag in flags if flag.level == found.level})
-    if withheld is None and isinstance(found.budget, Missing):
-        withheld = found.budget.reason
+    withheld = why_withheld(found, withheld)
     return {
         "measurements": {
             code: _measurement(value, withheld) for code, value in found.measurements.items()

@@ -41,6 +41,7 @@ def result_row(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "withheld": primary.get("withheld"),
         "virtual_dxa_g_cm2": result["virtual_dxa"].get("areal_bmd_g_cm2"),
         "virtual_dxa_t_score": result["virtual_dxa"].get("t_score"),
+        **_model_columns(result.get("classification") or {"model": None}),
         "age_years": result["scan"]["acquisition"].get("patient_age_years"),
         "sex": result["scan"]["acquisition"].get("patient_sex"),
         "kvp": result["scan"]["acquisition"]["kvp"],
@@ -49,6 +50,18 @@ def result_row(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "simulated": result["simulated"],
     }
     return row
+
+
+def _model_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model said; empty where none was asked."""
+    category, model = entry.get("category"), entry["model"]
+    return {
+        "model": None if model is None else model["name"],
+        "model_class": category,
+        "model_probability": None if category is None else entry["probabilities"][category],
+        "model_t_score": entry.get("t_score"),
+        "model_withheld": None if model is None else entry.get("withheld"),
+    }
 
 
 def failed_row(name: str, error: str) -> dict[str, Any]:
