@@ -43,6 +43,9 @@ trabecular median of the row's own level) and ``virtual_dxa_t`` are nan where un
 UNKNOWN_CLASS = -1
 
 _EMPTY: Mapping[str, Any] = {"int": UNKNOWN_CLASS, "float": math.nan, "str": "", "bool": False}
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "int": int, "float": (int, float), "str": str, "bool": bool
+}  # fmt: skip
 _SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _LONGEST_TEXT = 2000
@@ -112,10 +115,9 @@ def _plain(name: str, value: Any) -> Any:
 def _of_kind(name: str, value: Any, kind: str) -> Any:
     if value is None:
         return _EMPTY[kind]
-    kinds = {"int": int, "float": (int, float), "str": str, "bool": bool}[kind]
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kind != "bool"):
+    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
         raise InputError(f"The column {name} holds {kind}, not {type(value).__name__}.")
-    return float(value) if kind == "float" else value
+    return float(value) if isinstance(value, int) and kind == "float" else value
 
 
 def column_kinds(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -135,13 +137,13 @@ def column_kinds(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _kind(name: str, found: set[type], *, complete: bool) -> str:
-    if found <= {str}:
+    if found == {str}:
         return "str"
     if found == {bool} and complete:
         return "bool"
     if found == {int} and complete:
         return "int"
-    if found <= {int, float}:
+    if found <= {int, float}:  # nothing known at all is numbers, for unknown texts are empty
         return "float"
     raise InputError(f"The column {name} mixes kinds of values; give it one.")
 
