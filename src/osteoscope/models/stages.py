@@ -33,7 +33,7 @@ def stages(model: nn.Module) -> list[nn.Module]:
     if isinstance(model, SliceModel):
         return stages(model.network)
     if isinstance(model, Small3d):
-        return list(model.stages)
+        return [model.stem, *model.stages]
     if hasattr(model, "patch_embed") and hasattr(model, "blocks"):
         return vit_stages(model)
     return _timm_stages(model)
