@@ -8,8 +8,6 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.registry import look_up
@@ -45,6 +43,9 @@ class Temperature:
         Raises:
             InputError: No rows, or a logit is not finite.
         """
+        # Deployed models import this file to apply a temperature, and are to start without SciPy.
+        from scipy.optimize import minimize_scalar
+
         z = np.asarray(logits, dtype=np.float64)
         if z.ndim != 2 or len(z) == 0 or len(z) != len(truth) or not np.isfinite(z).all():
             raise InputError(
@@ -54,7 +55,7 @@ class Temperature:
         rows = np.arange(len(z))
 
         def loss(log_temperature: float) -> float:
-            return float(-log_softmax(z / np.exp(log_temperature), axis=1)[rows, truth].mean())
+            return float(-_log_softmax(z / np.exp(log_temperature))[rows, truth].mean())
 
         low, high = np.log(TEMPERATURES)
         found = minimize_scalar(loss, bounds=(low, high), method="bounded")
@@ -67,7 +68,7 @@ class Temperature:
 
 def probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Softmax over the last axis."""
-    return np.asarray(softmax(np.asarray(logits, dtype=np.float64), axis=-1))
+    return np.exp(_log_softmax(np.asarray(logits, dtype=np.float64)))
 
 
 def adjust_logits(
@@ -106,6 +107,12 @@ def adjust_logits(
     if not 0 <= tau < np.inf or (tau == 0 and reading == "two_temperature"):
         raise InputError(f"tau must be 0 or more, above 0 for two_temperature; it is {tau}.")
     return adjust(z, pi, tau)
+
+
+def _log_softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    # The largest logit taken away first, so that no exponential overflows.
+    shifted = z - z.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def _subtract(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.predictions import Predictions, listed
@@ -181,7 +180,9 @@ def mcnemar_p(only_a: int, only_b: int) -> float:
     0.021484
     """
     n = only_a + only_b
-    return 1.0 if n == 0 else min(1.0, 2 * float(bdtr(min(only_a, only_b), n, 0.5)))
+    # Whole numbers, so that the sum is exact however many rows there are.
+    ways = sum(math.comb(n, few) for few in range(min(only_a, only_b) + 1))
+    return min(1.0, 2 * ways / (1 << n))
 
 
 def _keys(predictions: Predictions, with_level: bool) -> list[tuple[str, str, int]]:
