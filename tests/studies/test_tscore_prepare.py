@@ -221,6 +221,20 @@ def test_a_stopped_run_goes_on(scans: Path, tmp_path: Path) -> None:
     assert CropStore.open(out).digest == CropStore.open(whole.folder).digest
 
 
+def test_where_the_files_lie_is_no_part_of_the_store(scans: Path, tmp_path: Path) -> None:
+    """A copy of the cohort elsewhere, with other times, gives the same digest."""
+    copied = tmp_path / "elsewhere"
+    copied.mkdir()
+    for path in scans.iterdir():
+        (copied / path.name).write_bytes(path.read_bytes())
+    stores = [
+        prepared(both(folder), tmp_path / f"store-{folder.name}") for folder in (scans, copied)
+    ]
+    one, other = (CropStore.open(outcome.folder) for outcome in stores)
+    assert "source_key" not in one.table
+    assert one.digest == other.digest
+
+
 def test_several_workers_give_the_same_store(scans: Path, tmp_path: Path) -> None:
     table = both(scans)
     one = prepared(table, tmp_path / "one")

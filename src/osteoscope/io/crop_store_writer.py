@@ -109,6 +109,7 @@ class CropStoreWriter:
         order: Sequence[Key] | None = None,
         *,
         restate: Callable[[Row], Mapping[str, Any]] | None = None,
+        record: Callable[[Path], None] | None = None,
     ) -> Path:
         """Make the store of the rows.
 
@@ -117,6 +118,7 @@ class CropStoreWriter:
                 named are left out. None takes all in the order in which they were added.
             restate: What the store is to say instead of a row that was added, where labels may
                 have changed since; subject and level stay.
+            record: Called with the unfinished folder, to add files of one's own beside it.
 
         Returns:
             The store's folder.
@@ -156,6 +158,8 @@ class CropStoreWriter:
         }
         text = json.dumps(description, indent=1) + "\n"
         (whole / STORE_NAME).write_text(text, encoding="utf-8")
+        if record is not None:
+            record(whole)
         _put_in_place(whole, self._folder)
         shutil.rmtree(self._partial, ignore_errors=True)
         return self._folder

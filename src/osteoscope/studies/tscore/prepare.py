@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from osteoscope.studies.tscore.prepare_config import PrepareConfig
 from osteoscope.studies.tscore.prepare_scan import PreparedScan, Row, labelled_row, prepare_scan
 
 FAILURES_NAME = "failures.csv"
+KEYS_NAME = "prepared.csv"
+"""What a second run compares to know that a scan need not be read again. It stands beside the table
+and not in it: places and times of files are no part of what a store holds."""
+_KEY_COLUMN = "source_key"
 
 Key = tuple[str, str]
 
@@ -101,7 +106,7 @@ def prepare_cohort(
         else:
             missing = dict(outcome.value.failures)
             for row, crop in zip(outcome.value.rows, outcome.value.crops, strict=True):
-                writer.add(crop, row | {"source_key": keys[name]})
+                writer.add(crop, row | {_KEY_COLUMN: keys[name]})
             outcome.value.crops.clear()
         failures.update({(name, level): reason for level, reason in missing.items()})
         if on_item is not None:
@@ -113,12 +118,15 @@ def prepare_cohort(
         writer.discard()
         first = next(iter(failures.values()), "none was read")
         raise InputError(f"None of the {len(scans)} scans could be prepared; the first: {first}")
-    writer.finish(present, restate=work.restated)
-    if failures:
-        write_csv(
-            out / FAILURES_NAME,
-            [{"subject_id": n, "level": v, "reason": why} for (n, v), why in failures.items()],
-        )
+
+    def beside(folder: Path) -> None:
+        rows = [{"subject_id": n, "level": v, "reason": why} for (n, v), why in failures.items()]
+        if rows:
+            write_csv(folder / FAILURES_NAME, rows)
+        there = dict.fromkeys(name for name, _ in present)
+        write_csv(folder / KEYS_NAME, [{"subject_id": n, _KEY_COLUMN: keys[n]} for n in there])
+
+    writer.finish(present, restate=work.restated, record=beside)
     failed = len({name for name, _ in failures})
     return PrepareOutcome(out, len(present), len(todo) - failed, failed, len(scans) - len(todo))
 
@@ -133,7 +141,7 @@ class _Work:
 
     def is_current(self, row: Mapping[str, Any]) -> bool:
         """Whether a row was made of the same files by the same options."""
-        return row.get("source_key") == self._keys.get(row["subject_id"], "")
+        return bool(row.get(_KEY_COLUMN) == self._keys.get(row["subject_id"], ""))
 
     def is_done(self, name: str, written: Mapping[Key, Row]) -> bool:
         """Whether every level of a subject is there and current."""
@@ -146,21 +154,23 @@ class _Work:
         return [key for key in keys if key in written and self.is_current(written[key])]
 
     def restated(self, row: Row) -> Row:
-        """A row with the labels that the cohort table gives now."""
-        return labelled_row(row, self._scans[row["subject_id"]])
+        """A row with the labels that the cohort table gives now, as the store's table has it."""
+        plain = {name: value for name, value in row.items() if name != _KEY_COLUMN}
+        return labelled_row(plain, self._scans[row["subject_id"]])
 
     def is_whole(self, store: CropStore) -> bool:
         """Whether a store is what would be made again."""
-        rows = {_key(row): row for row in map(store.row, range(len(store)))}
+        rows = {_key(row): row for row in _rows(store)}
         wanted = [(name, level) for name in self._scans for level in self._levels]
         return list(rows) == wanted and all(
-            self.is_current(row) and _same(row, self.restated(row)) for row in rows.values()
+            self.is_current(row)
+            and _same(row, self.restated(row) | {_KEY_COLUMN: row[_KEY_COLUMN]})
+            for row in rows.values()
         )
 
     def take_over(self, store: CropStore, writer: CropStoreWriter) -> None:
         """Copy an older store's rows that are still good and are not there yet."""
-        for number in range(len(store)):
-            row = store.row(number)
+        for number, row in enumerate(_rows(store)):
             there = writer.written.get(_key(row))
             if self.is_current(row) and (there is None or not self.is_current(there)):
                 writer.add(np.array(store.crops[number]), row)
@@ -178,6 +188,17 @@ def _older_store(out: Path, config: PrepareConfig) -> CropStore | None:
             "delete it."
         )
     return store
+
+
+def _rows(store: CropStore) -> list[Row]:
+    """The rows of a store, each with the key of its scan where that was written down."""
+    try:
+        with (store.folder / KEYS_NAME).open(newline="", encoding="utf-8") as stream:
+            keys = {row["subject_id"]: row[_KEY_COLUMN] for row in csv.DictReader(stream)}
+    except (OSError, ValueError, KeyError, csv.Error):
+        keys = {}
+    rows = map(store.row, range(len(store)))
+    return [row | {_KEY_COLUMN: keys.get(row["subject_id"])} for row in rows]
 
 
 def _source_key(item: LabelledScan, config: PrepareConfig) -> str:
