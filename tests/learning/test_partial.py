@@ -9,6 +9,7 @@ from torch import nn
 from osteoscope.core.errors import InputError, ModelError
 from osteoscope.learning import partial
 from osteoscope.learning.partial import freeze_all_but
+from osteoscope.models import create_model
 
 
 class Network(nn.Module):
@@ -92,3 +93,30 @@ def test_a_network_without_parts_is_refused(monkeypatch):
     with pytest.raises(ModelError, match="stages"):
         freeze_all_but(Network(), "last-stage")
     assert freeze_all_but(nn.Linear(2, 2), "all") == 6
+
+
+@pytest.mark.parametrize("name", ["small3d", "mobilenetv2_050", "resnet10t.c3_in1k"])
+def test_real_networks_stand_still_but_for_their_classifier(name):
+    torch.manual_seed(0)
+    network = create_model(name)
+    freeze_all_but(network, "head")
+    classifier = {f"{n}." for n, m in network.named_modules() if m is network.get_classifier()}
+    assert len(classifier) == 1
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    optimiser = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    network.train()
+    loss = nn.functional.cross_entropy(network(torch.rand(2, 1, 32, 32, 32)), torch.tensor([0, 2]))
+    loss.backward()
+    optimiser.step()
+    after = network.state_dict()
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    assert moved
+    assert all(key.startswith(tuple(classifier)) for key in moved)
+
+
+def test_a_frozen_network_can_be_traced(network):
+    freeze_all_but(network, "head")
+    network.eval()
+    images = torch.randn(2, 1, 2, 2, 2)
+    traced = torch.export.export(network, (images,)).module()
+    assert torch.allclose(traced(images), network(images), atol=1e-6)
