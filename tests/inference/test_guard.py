@@ -50,21 +50,44 @@ def sample(crops: list[np.ndarray]) -> GuardSample:
 
 
 @pytest.fixture(scope="module")
-def guard() -> Guard:
+def patients() -> tuple[list[np.ndarray], GuardSample]:
     generator = np.random.default_rng(7)
-    crops = [patient_crop(generator) for _ in range(180)]
-    return fit_guard(sample(crops[:90]), sample(crops[90:]), quantile=QUANTILE)
+    crops = [patient_crop(generator) for _ in range(300)]
+    return crops, sample(crops)
+
+
+def part(of: GuardSample, rows: np.ndarray) -> GuardSample:
+    return GuardSample(of.statistics[rows], of.embeddings[rows])
+
+
+@pytest.fixture(scope="module")
+def guard(patients: tuple[list[np.ndarray], GuardSample]) -> Guard:
+    _, known = patients
+    first, second = np.arange(100), np.arange(100, 200)
+    return fit_guard(part(known, first), part(known, second), quantile=QUANTILE)
 
 
 def verdict(guard: Guard | None, crop: np.ndarray) -> GuardVerdict:
     return check_crop(guard, crop, embedding_of(crop), CROP)
 
 
-def test_crops_of_its_own_kind_pass_at_the_stated_rate(guard: Guard) -> None:
-    """90 % are to pass. Of 200 crops, 168 pass with less than 1 % chance to be fewer at 90 %."""
+def test_crops_of_its_own_kind_pass_at_the_stated_rate(
+    patients: tuple[list[np.ndarray], GuardSample],
+) -> None:
+    """At least 90 % of new crops are to pass, on average over the crops that it is fitted on.
+
+    Ten splits of 300 crops: the mean of ten shares with an SD of 0.03 each, as 90 and 90 crops
+    give it (measured on 30 splits of 1,200: mean 0.931), lies below 0.87 by chance only if the
+    promise is broken.
+    """
+    crops, known = patients
     generator = np.random.default_rng(8)
-    passed = sum(bool(verdict(guard, patient_crop(generator)).known) for _ in range(200))
-    assert 168 <= passed <= 198
+    shares = []
+    for _ in range(10):
+        order = generator.permutation(300)
+        made = fit_guard(part(known, order[:100]), part(known, order[100:200]), quantile=QUANTILE)
+        shares.append(np.mean([bool(verdict(made, crops[n]).known) for n in order[200:220]]))
+    assert 0.87 <= np.mean(shares) <= 0.99
 
 
 def _shifted(crop: np.ndarray) -> np.ndarray:
