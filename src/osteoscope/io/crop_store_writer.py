@@ -98,11 +98,12 @@ class CropStoreWriter:
         with (self._partial / _RAW).open("r+b") as raw:
             raw.seek(len(self._lines) * self._row_bytes)
             raw.write(content)
-        line = {"row": _json_row(whole), "crc32": zlib.crc32(content)}
+        crc32 = zlib.crc32(content)
+        line = {"row": _json_row(whole), "crc32": crc32}
         # The crop is there before its line is: a line without its crop never exists.
         with (self._partial / _LINES).open("a", encoding="utf-8", newline="\n") as lines:
             lines.write(json.dumps(line, allow_nan=False) + "\n")
-        self._remember(whole, line["crc32"])
+        self._remember(whole, crc32)
 
     def finish(
         self,
@@ -275,5 +276,5 @@ def _json_row(row: Row) -> dict[str, Any]:
 def _npy_header(shape: tuple[int, ...]) -> bytes:
     stream = io.BytesIO()
     description = {"descr": "<i2", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, description)  # type: ignore[no-untyped-call]
+    np.lib.format.write_array_header_1_0(stream, description)
     return stream.getvalue()
