@@ -67,6 +67,15 @@ def test_one_sex_only_is_no_obstacle() -> None:
     assert np.isfinite(baseline.logits(table)).all()
 
 
+def test_a_class_of_one_sex_does_not_make_sex_decide() -> None:
+    table, truth = _people(300, 8)
+    table["sex"] = np.where(truth == 2, "F", table["sex"])
+    baseline = fit_baseline("L1 attenuation, age and sex", table, truth, 3)
+    assert baseline is not None
+    # Without a penalty the weight of sex grows without end.
+    assert np.abs(baseline.weights[:, 2]).max() < 1.5
+
+
 def test_an_unknown_baseline_is_refused() -> None:
     table, truth = _people(50, 7)
     with pytest.raises(InputError, match="Unknown baseline"):

@@ -16,9 +16,11 @@ import typer
 import osteoscope
 from osteoscope.apps.cli import exit_codes
 from osteoscope.apps.cli.doctor import doctor
+from osteoscope.apps.cli.evaluate import evaluate
 from osteoscope.apps.cli.screen import screen
 from osteoscope.apps.cli.series import series
 from osteoscope.apps.cli.simulate import simulate_app
+from osteoscope.apps.cli.tscore import tscore_app
 from osteoscope.apps.cli.wrong_use import is_parser_error, sentence_or_help
 from osteoscope.core.errors import OsteoscopeError
 
@@ -32,6 +34,8 @@ app = typer.Typer(
 app.command()(screen)
 app.command()(series)
 app.add_typer(simulate_app)
+app.add_typer(tscore_app)
+app.command()(evaluate)
 app.command()(doctor)
 
 

@@ -1,8 +1,8 @@
 """What needs no network: L1 attenuation, with age and sex, and virtual DXA, as class predictors.
 
-Each is a multinomial logistic regression, unpenalised, with classes weighted to equal frequency,
-as the networks are trained, on standardised variables. A subject that lacks a variable gets no
-prediction: it is counted, not filled in.
+Each is a multinomial logistic regression on standardised variables, with classes weighted to equal
+frequency, as the networks are trained. A subject that lacks a variable gets no prediction: it is
+counted, not filled in.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ BASELINES: dict[str, tuple[str, ...]] = {
 """Name to variables."""
 MIN_OF_A_CLASS = 5
 """Training subjects of each class below which nothing is fitted; chosen."""
+_RIDGE_C = 1.0
+"""Inverse strength of the ridge penalty, scikit-learn's default. Without one, twenty subjects of
+the rarest class that happen to be of one sex make sex decide everything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +89,7 @@ def fit_baseline(
     sd = np.where(sd > 0, sd, np.inf)
     if not np.isfinite(sd[0]):
         return None
-    model = LogisticRegression(C=np.inf, class_weight="balanced", max_iter=1000)
+    model = LogisticRegression(C=_RIDGE_C, class_weight="balanced", max_iter=1000)
     model.fit((values[known] - mean) / sd, class_index[known])
     weights, offsets = np.asarray(model.coef_), np.asarray(model.intercept_)
     if classes == 2:  # scikit-learn then gives the second class's logit only

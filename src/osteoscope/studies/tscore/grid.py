@@ -19,7 +19,8 @@ from osteoscope.io.crop_store import CropStore
 from osteoscope.studies.tscore.answered import answered_predictions
 from osteoscope.studies.tscore.ingredients import settings_of
 from osteoscope.studies.tscore.published import METRICS, PublishedRow, published_table
-from osteoscope.studies.tscore.run_folder import RUN_NAME, training_digest
+from osteoscope.studies.tscore.run_folder import training_digest
+from osteoscope.studies.tscore.run_names import RUN_NAME
 from osteoscope.studies.tscore.train import train_run
 from osteoscope.studies.tscore.train_config import TrainConfig, train_config
 

@@ -16,11 +16,9 @@ from osteoscope.core.provenance import created_with
 from osteoscope.core.split import Split
 from osteoscope.io.crop_store import CropStore
 from osteoscope.learning.hardware import hardware
+from osteoscope.studies.tscore.run_names import RUN_NAME
 from osteoscope.studies.tscore.train_config import TrainConfig
 
-RUN_NAME = "run.json"
-PREDICTIONS_NAME = "predictions.parquet"
-BASELINES_FOLDER = "baselines"
 _STATE_NAME = "unfinished.json"
 _WHERE_IT_RUNS = ("accelerator", "devices", "nodes", "accumulate", "prefetch", "logger")
 """Settings of the fit that may change between an interruption and its continuation."""

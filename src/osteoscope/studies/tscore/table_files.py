@@ -19,8 +19,7 @@ from osteoscope.reporting.tscore_figures import draw_class_distribution, draw_ta
 from osteoscope.studies.tscore.costs_table import write_costs
 from osteoscope.studies.tscore.grid import RowResult, grid_rows, run_grid
 from osteoscope.studies.tscore.published import METRICS, PublishedRow, contradictions
-from osteoscope.studies.tscore.splits import default_split
-from osteoscope.studies.tscore.train import read_split
+from osteoscope.studies.tscore.splits import default_split, read_split
 
 TABLES, FIGURES = (2, 3, 4, 5, 6), (4, 6)
 _TITLES = {

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscope.core.config_file import config_as_dict, config_as_toml
-from osteoscope.core.errors import InputError
+from osteoscope.core.config_file import config_as_toml
 from osteoscope.core.predictions import Predictions
 from osteoscope.core.split import Split
 from osteoscope.core.who import WHO_CLASSES
@@ -24,13 +23,8 @@ from osteoscope.learning.progress import FitProgress
 from osteoscope.studies.tscore.answer import Answer, choose_answer
 from osteoscope.studies.tscore.baselines import BASELINES, fit_baseline
 from osteoscope.studies.tscore.fold import FoldOutcome, FoldRows, train_fold
-from osteoscope.studies.tscore.run_folder import (
-    BASELINES_FOLDER,
-    PREDICTIONS_NAME,
-    finish_run,
-    run_record,
-    working_folder,
-)
+from osteoscope.studies.tscore.run_folder import finish_run, run_record, working_folder
+from osteoscope.studies.tscore.run_names import BASELINES_FOLDER, PREDICTIONS_NAME, RUN_NAME
 from osteoscope.studies.tscore.train_config import TrainConfig
 
 OnFold = Callable[[int, int, FitProgress], None]
@@ -105,7 +99,7 @@ def train_run(
         (work / "config.toml").write_text(config_as_toml(config), encoding="utf-8")
         (work / "split.json").write_text(split.to_json(), encoding="utf-8")
         record = run_record(store, split, config, time.perf_counter() - started)
-        (work / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+        (work / RUN_NAME).write_text(json.dumps(record, indent=1), encoding="utf-8")
         finish_run(work, out)
     return Trained(out, predictions, tuple(answers))
 
@@ -254,23 +248,3 @@ def _baseline_part(
 
 def _columns(table: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     return {name: column[rows] for name, column in table.items()}
-
-
-def read_split(path: Path) -> Split:
-    """A split file.
-
-    Raises:
-        InputError: It cannot be read, or its content was changed.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputError(
-            f"The split {path.name} cannot be read; make one with osteoscope tscore split."
-        ) from None
-    return Split.from_json(text)
-
-
-def config_summary(config: TrainConfig) -> dict[str, Any]:
-    """The configuration as JSON-ready values."""
-    return config_as_dict(config)

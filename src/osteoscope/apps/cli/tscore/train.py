@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from osteoscope.apps.cli.metric_sentences import metric_numbers, metric_sentences
 from osteoscope.apps.cli.tscore.extra import need_train
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def train(
     from osteoscope.io.crop_store import CropStore
     from osteoscope.learning.devices import is_first_process
     from osteoscope.studies.tscore.evaluate import evaluate_run
-    from osteoscope.studies.tscore.splits import default_split
-    from osteoscope.studies.tscore.train import read_split, train_run
+    from osteoscope.studies.tscore.splits import default_split, read_split
+    from osteoscope.studies.tscore.train import train_run
     from osteoscope.studies.tscore.train_config import train_config
 
     options = train_config(preset, file=config, settings=settings or ())
@@ -66,11 +67,11 @@ def train(
         trained = train_run(crops, chosen, options, out, on_progress=on_progress)
     if not first:
         return
-    evaluation = evaluate_run(trained.folder)
+    complete = evaluate_run(trained.folder)
     if as_json:
-        print(json.dumps({"run": str(trained.folder), "metrics": evaluation.headline_json()}))
+        print(json.dumps({"run": str(trained.folder), "metrics": metric_numbers(complete)}))
     else:
-        print(evaluation.headline_text())
+        print("\n".join(metric_sentences(complete)))
         print(f"Run: {trained.folder}. Report: {trained.folder / 'report.html'}")
 
 

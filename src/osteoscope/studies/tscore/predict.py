@@ -1,0 +1,112 @@
+"""An exported model on every crop of a store: a table of answers, and one of what is withheld."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from osteoscope.core.crop_spec import CropSpec
+from osteoscope.core.errors import InputError
+from osteoscope.inference.classify import Classification, classify_crop
+from osteoscope.inference.session import DEFAULT_RUNTIME, open_model
+from osteoscope.io.crop_store import CropStore
+from osteoscope.io.csv_table import write_csv
+
+OnCrop = Callable[[int, int], None]
+
+
+def predict_store(
+    store: Path,
+    model: Path,
+    out: Path,
+    *,
+    runtime: str = DEFAULT_RUNTIME,
+    threads: int | None = None,
+    on_crop: OnCrop | None = None,
+) -> dict[str, int]:
+    """Ask a model about every crop; needs no torch.
+
+    ``out`` gets a row for each crop that the model's guard lets pass, in the form that
+    ``osteoscope evaluate`` reads; ``NAME.withheld.csv`` beside it the others, with the reason.
+
+    Args:
+        store: Its crops must be cut as the model's were.
+        model: ONNX file from ``osteoscope tscore export``.
+        out: CSV file to write.
+        runtime: ``onnxruntime`` or ``openvino``.
+        threads: Of one inference; None leaves it to the runtime.
+        on_crop: Told how many of how many are done.
+
+    Returns:
+        ``crops`` and, of them, ``withheld``.
+
+    Raises:
+        InputError: The store's crops are cut otherwise, or ``out`` is no CSV file.
+        ModelError: The model cannot be used.
+    """
+    if out.suffix.lower() != ".csv":
+        raise InputError(f"Predictions are written as .csv, not as {out.name!r}.")
+    deployed = open_model(model, runtime=runtime, threads=threads)
+    crops = CropStore.open(store)
+    _check_alike(crops.spec, deployed.spec.crop)
+    answered: list[dict[str, Any]] = []
+    withheld: list[dict[str, Any]] = []
+    for row in range(len(crops)):
+        found = classify_crop(deployed, crops.crops[row])
+        who = {name: str(crops.column(name)[row]) for name in ("subject_id", "level")}
+        if found.guard.known is False:
+            withheld.append({**who, "reason": found.guard.reason})
+        else:
+            answered.append({**who, **_answer(found), **_truth(crops, row, found.classes)})
+        if on_crop is not None:
+            on_crop(row + 1, len(crops))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for path, rows, columns in (
+            (out, answered, ("subject_id", "level")),
+            (out.with_suffix(".withheld.csv"), withheld, ("subject_id", "level", "reason")),
+        ):
+            write_csv(path, rows or [dict.fromkeys(columns, "")])
+    except OSError as error:
+        raise InputError(f"The table {out.name} cannot be written: {error.strerror}.") from None
+    return {"crops": len(crops), "withheld": len(withheld)}
+
+
+def _check_alike(found: CropSpec, wanted: CropSpec) -> None:
+    for name in ("shape", "spacing_mm", "surroundings", "axes"):
+        here, there = getattr(found, name), getattr(wanted, name)
+        if here != there:
+            raise InputError(
+                f"The store's crops have {name} {here} and the model wants {there}; prepare the "
+                "store with the model's."
+            )
+    strange = set(found.levels) - set(wanted.levels)
+    if strange:
+        raise InputError(
+            f"The store holds {', '.join(sorted(strange))} and the model was made for "
+            f"{', '.join(wanted.levels)}."
+        )
+
+
+def _answer(found: Classification) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        f"p_{name}": float(p) for name, p in zip(found.classes, found.probabilities, strict=True)
+    }
+    row["category"] = found.category
+    if found.prediction_set is not None:
+        inside = zip(found.classes, found.prediction_set, strict=True)
+        row["set"] = " ".join(name for name, held in inside if held)
+    if found.t_score is not None:
+        row["t_score_predicted"] = found.t_score
+    return row
+
+
+def _truth(crops: CropStore, row: int, classes: tuple[str, ...]) -> dict[str, Any]:
+    index = int(crops.column("class_index")[row])
+    score = float(crops.column("t_score")[row])
+    return {
+        "truth": classes[index] if index >= 0 else "",
+        "t_score": score if score == score else "",
+        "simulated": bool(crops.column("simulated")[row]),
+    }

@@ -1,0 +1,5 @@
+"""Names in a run folder."""
+
+RUN_NAME = "run.json"
+PREDICTIONS_NAME = "predictions.parquet"
+BASELINES_FOLDER = "baselines"
