@@ -1,8 +1,7 @@
 """Tensors and a description in one safetensors file: nothing in it is ever executed.
 
 A file is written under a temporary name, forced to the disk and renamed, so that a killed process
-leaves the old one whole. safetensors holds no checksum, so the digest of the tensors stands in
-the description.
+leaves the old one whole. safetensors holds no checksum, so a digest of all stands in its header.
 """
 
 from __future__ import annotations
@@ -44,7 +43,8 @@ def write_weights(
         InputError: The file cannot be written.
     """
     plain = {name: _plain(name, tensor, half) for name, tensor in tensors.items()}
-    text = json.dumps({"digest": _digest(plain), "half": half, "description": description or {}})
+    words = json.dumps({"half": half, "description": description or {}})
+    text = json.dumps({"digest": _digest(plain, words), "about": words})
     partial = path.with_name(f".{path.name}.partial")
     try:
         save_file(plain, partial, metadata={_KEY: text})
@@ -72,24 +72,26 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as stream:
             names = stream.keys()
-            about = json.loads((stream.metadata() or {})[_KEY])
+            text = json.loads((stream.metadata() or {})[_KEY])
             tensors = {name: stream.get_tensor(name) for name in names}
-        digest, half, description = about["digest"], about["half"], about["description"]
+        digest, words = text["digest"], text["about"]
+        is_whole = digest == _digest(tensors, words)
     except FileNotFoundError:
         raise ModelError(f"The weights {path.name} are missing; train or export again.") from None
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError):
+    except (OSError, SafetensorError, AttributeError, KeyError, ValueError, TypeError):
         raise ModelError(
             f"The weights {path.name} are no whole file of osteoscope: cut short, damaged or of "
             "another program; train or export again."
         ) from None
-    if digest != _digest(tensors):
+    if not is_whole:
         raise ModelError(
             f"The weights {path.name} are damaged: their digest differs from the one written "
             "with them; restore the file from a copy, or train again."
         )
-    if half:
+    about = json.loads(words)
+    if about["half"]:
         tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
-    return tensors, description
+    return tensors, about["description"]
 
 
 def _plain(name: str, tensor: Tensor, half: bool) -> Tensor:
@@ -105,9 +107,9 @@ def _plain(name: str, tensor: Tensor, half: bool) -> Tensor:
     return plain
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes."""
-    digest = hashlib.sha256()
+def _digest(tensors: Mapping[str, Tensor], words: str) -> str:
+    """SHA-256 over the description, names, types, shapes and bytes."""
+    digest = hashlib.sha256(words.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
