@@ -1,4 +1,4 @@
-"""Files of weights and checkpoints: exact, whole, and refused in one sentence where they are not."""
+"""Files of weights and checkpoints: exact and whole, or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_changed_bit_is_found(written: Path, where: float, bit: int) -> None:
     damaged[at] ^= 1 << bit
     path.write_bytes(damaged)
     try:
-        with pytest.raises(ModelError, match="no whole file|are damaged"):
+        with pytest.raises(ModelError, match=r"no whole file|are damaged"):
             read_checkpoint(written)
     finally:
         path.write_bytes(content)
@@ -198,5 +198,5 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused() -> None:
     other = torch.nn.Linear(3, 2)
-    with pytest.raises(ModelError, match="do not fit the network: .*[Mm]issing key"):
+    with pytest.raises(ModelError, match=r"do not fit the network: .*[Mm]issing key"):
         load_into(toy_network(), other.state_dict())

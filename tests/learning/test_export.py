@@ -40,7 +40,10 @@ def in_torch(model: nn.Module, head: Head, images: np.ndarray) -> dict[str, Tens
     return {name: value for name, value in found.items() if value is not None}
 
 
-@pytest.mark.parametrize("name", HEADS)
+SLOW_HEADS = [pytest.param(name, marks=pytest.mark.slow) for name in HEADS if name != "joint"]
+
+
+@pytest.mark.parametrize("name", ["joint", *SLOW_HEADS])
 def test_the_file_computes_what_torch_does(tmp_path: Path, name: str) -> None:
     head, path = HEADS[name], tmp_path / "model.onnx"
     model = toy_classifier(head.outputs)

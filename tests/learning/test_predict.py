@@ -31,9 +31,8 @@ def test_every_sample_in_order(batch_size: int) -> None:
 
 
 def test_half_precision_comes_as_float32() -> None:
-    found = predict(
-        toy_network(), ToyObjective(), toy_batches(), toy_config(precision="bf16-mixed")
-    )
+    config = toy_config(precision="bf16-mixed")
+    found = predict(toy_network(), ToyObjective(), toy_batches(), config)
     assert found["logits"].dtype == np.float32
 
 
@@ -85,7 +84,7 @@ def test_batches_are_read_ahead_by_a_thread_and_come_in_order() -> None:
 
 def test_no_more_is_read_than_was_asked_for() -> None:
     data = watched()
-    stream = prefetched(data, ([k] for k in np.arange(10)[:, None]), torch.device("cpu"), 2)
+    stream = prefetched(data, iter(np.arange(10)[:, None]), torch.device("cpu"), 2)
     next(stream)
     stream.close()
     assert len(data.read) <= 3

@@ -118,10 +118,8 @@ def _compare(
     names = [output.name for output in after.get_outputs()]
     largest = 0.0
     for batch in _batches(images):
-        pairs = zip(
-            before.run(names, {INPUT: batch}), after.run(names, {INPUT: batch}), strict=True
-        )
-        for expected, found in pairs:
+        runs = (session.run(names, {INPUT: batch}) for session in (before, after))
+        for expected, found in zip(*runs, strict=True):
             if not np.all(np.isfinite(found)):
                 raise ModelError(
                     f"The quantised {source.name} gives values that are not finite; use it as it "
