@@ -93,6 +93,7 @@ def test_the_section_says_class_set_agreement_and_doubts() -> None:
     assert "Thick slices" in text
     assert ENTRY["doubts"][0] in text
     assert "within 1.2 spreads of the middle (limit 3.5)" in text
+    assert "60 validation crops set them" in text
     assert "0.910, 95 % interval 0.860 to 0.950, 120 simulated test subjects" in text
     assert "600 simulated patients." in text
     assert "sha256:aaaa" in text

@@ -77,8 +77,9 @@ def _guard_words(guard: Mapping[str, Any] | None) -> str | None:
         f"{bare(evidence['statistics_distance'], '1', 1)} spreads of the middle (limit "
         f"{bare(evidence['statistics_limit'], '1', 1)}), the network’s own picture of it within "
         f"{bare(evidence['embedding_distance'], '1', 1)} (limit "
-        f"{bare(evidence['embedding_limit'], '1', 1)}). The limits let "
-        f"{percent(evidence['quantile'])} of {evidence['validation_crops']} validation crops pass."
+        f"{bare(evidence['embedding_limit'], '1', 1)}). The limits are made to let "
+        f"{percent(evidence['quantile'])} of such crops pass; {evidence['validation_crops']} "
+        "validation crops set them."
     )
 
 
