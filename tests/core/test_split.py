@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.split import Fold, Split
-from osteoscope.core.split_schemes import by_site, nested_kfold, paper_split, stratified_kfold
+from osteoscope.core.split_schemes import (
+    by_site,
+    holdout,
+    nested_kfold,
+    paper_split,
+    stratified_kfold,
+)
 
 Cohort = tuple[list[str], list[int]]
 
@@ -116,6 +122,17 @@ def test_a_site_is_tested_by_what_the_others_taught(cohort: Cohort, seed: int, r
     for fold, site in zip(split.folds, ("a", "b"), strict=True):
         assert set(fold.test) == {s for s, at in zip(cohort[0], sites, strict=True) if at == site}
         assert sorted((*fold.train, *fold.validation, *fold.test)) == sorted(cohort[0])
+
+
+def test_a_holdout_is_one_fold_with_the_cohort_s_shares() -> None:
+    names, classes = [f"s{k}" for k in range(100)], [0] * 60 + [1] * 30 + [2] * 10
+    split = holdout(names, classes, 5, 3, 0.25)
+    assert len(split.folds) == 1
+    of = dict(zip(names, classes, strict=True))
+    fold = split.folds[0]
+    assert Counter(of[s] for s in fold.test) == {0: 12, 1: 6, 2: 2}
+    assert Counter(of[s] for s in fold.validation) == {0: 12, 1: 6, 2: 2}
+    assert len(fold.train) == 60
 
 
 def test_a_seed_decides() -> None:

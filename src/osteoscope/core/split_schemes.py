@@ -82,6 +82,32 @@ def stratified_kfold(
     return Split("kfold", seed, tuple(made))
 
 
+def holdout(
+    subjects: Sequence[str],
+    class_index: Sequence[int],
+    folds: int,
+    seed: int,
+    validation_share: float = VALIDATION_SHARE,
+) -> Split:
+    """One fold of :func:`stratified_kfold`: a share ``1 / folds`` of each class is tested.
+
+    For a cohort that is large enough to be divided once; validation and test keep the cohort's
+    class shares, so that what is calibrated on them is calibrated for its like.
+
+    Args:
+        subjects: One entry a subject.
+        class_index: Class of each, 0 or above.
+        folds: 2 or more.
+        seed: 0 or above.
+        validation_share: Share of those not tested that validate.
+
+    Raises:
+        InputError: As for :func:`stratified_kfold`.
+    """
+    whole = stratified_kfold(subjects, class_index, folds, seed, validation_share)
+    return Split("holdout", seed, whole.folds[:1])
+
+
 def nested_kfold(
     subjects: Sequence[str],
     class_index: Sequence[int],

@@ -16,6 +16,7 @@ from osteoscope.core.split_schemes import (
     PAPER_PER_CLASS,
     VALIDATION_SHARE,
     by_site,
+    holdout,
     nested_kfold,
     paper_split,
     stratified_kfold,
@@ -31,9 +32,9 @@ class SplitOptions:
     """How subjects are divided; each scheme takes what it needs.
 
     Args:
-        scheme: ``paper``, ``kfold``, ``nested`` or ``site``.
+        scheme: ``paper``, ``kfold``, ``holdout``, ``nested`` or ``site``.
         seed: 0 or above.
-        folds: Folds of ``kfold`` and outer folds of ``nested``.
+        folds: Folds of ``kfold`` and outer folds of ``nested``; ``holdout`` tests one of so many parts.
         inner_folds: Inner folds of ``nested``.
         per_class: Subjects of each class that ``paper`` holds out twice.
         validation_share: Share of the untested subjects that validates; ``paper`` fixes its own.
@@ -134,6 +135,16 @@ def _kfold(subjects: Subjects, options: SplitOptions) -> Split:
     )
 
 
+def _holdout(subjects: Subjects, options: SplitOptions) -> Split:
+    return holdout(
+        subjects.names,
+        subjects.class_index,
+        options.folds,
+        options.seed,
+        options.validation_share,
+    )
+
+
 def _nested(subjects: Subjects, options: SplitOptions) -> Split:
     return nested_kfold(
         subjects.names,
@@ -156,7 +167,7 @@ def _site(subjects: Subjects, options: SplitOptions) -> Split:
 
 
 SCHEMES: Mapping[str, Callable[[Subjects, SplitOptions], Split]] = MappingProxyType(
-    {"paper": _paper, "kfold": _kfold, "nested": _nested, "site": _site}
+    {"paper": _paper, "kfold": _kfold, "holdout": _holdout, "nested": _nested, "site": _site}
 )
 """Every scheme by the name that ``--scheme`` takes."""
 

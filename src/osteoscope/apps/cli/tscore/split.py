@@ -12,9 +12,11 @@ import typer
 def split(
     store: Annotated[Path, typer.Argument(help="Folder from osteoscope tscore prepare.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to make, for example split.json.")],
-    scheme: Annotated[str, typer.Option(help="paper, kfold, nested or site.")] = "paper",
+    scheme: Annotated[str, typer.Option(help="paper, kfold, holdout, nested or site.")] = "paper",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same split.")] = 0,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of kfold and nested.")] = 5,
+    folds: Annotated[
+        int, typer.Option(min=2, help="Folds of kfold and nested; holdout tests one of so many.")
+    ] = 5,
     inner_folds: Annotated[int, typer.Option(min=2, help="Inner folds of nested.")] = 4,
     per_class: Annotated[
         int, typer.Option(min=1, help="Of each class, held out twice by paper.")
@@ -27,7 +29,8 @@ def split(
     """Divide a store's subjects, by subject, into a file with a hash.
 
     paper: 13 of each class validate, 13 of each test, the rest train. kfold: stratified folds.
-    nested: folds with inner folds to choose among models. site: each site tested in turn.
+    holdout: the first of these folds alone. nested: folds with inner folds to choose among
+    models. site: each site tested in turn.
     """
     from osteoscope.io.crop_store import CropStore
     from osteoscope.studies.tscore.splits import (
