@@ -152,15 +152,16 @@ def _arch(
 
     Each part is evaluated near itself only; where none is near, the distance is ``_FAR_MM``.
     """
-    shape = np.broadcast_shapes(*(p.shape for p in point))
+    u, v, w = np.broadcast_arrays(*point)
+    shape = u.shape
     best = np.full(shape, _FAR_MM, dtype=np.float32)
     facets = np.full(shape, _FAR_MM, dtype=np.float32)
     region = np.zeros(shape, dtype=np.uint8)
     for part in arch_parts(spec):
-        box = _box_near(part, point, width_mm)
+        box = _box_near(part, (u, v, w), width_mm)
         if box is None:
             continue
-        distance = _part_distance(part, (point[0][box], point[1][box], point[2][box]))
+        distance = _part_distance(part, (u[box], v[box], w[box]))
         if part.subregion in (SUPERIOR_LEFT, SUPERIOR_RIGHT, INFERIOR_LEFT, INFERIOR_RIGHT):
             facets[box] = np.minimum(facets[box], distance)
         nearer = distance < best[box]
