@@ -2,7 +2,7 @@
 
 Only the surroundings of a vertebra are rendered; labels, crop and measurement then go the way of
 real scans. The same subjects written as whole scans and prepared give the same crops but for the
-values of the noise.
+values of the noise. A crop takes about 0.3 s of one core, of which the DXA takes 0.01 s.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def write_virtual_store(
         on_subject: Told about each vertebra as it is done.
 
     Returns:
-        The store; a vertebra that could not be cropped is missing from it and named.
+        The store; a vertebra that could not be cropped is missing from it, and its subject named.
 
     Raises:
         InputError: A number is out of range, the folder holds something else, or nothing could

@@ -1,0 +1,149 @@
+"""An exported run answers without torch as the run did, and its card says what it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from osteoscope.core.errors import InputError, ModelError
+from osteoscope.evaluation.complete import EvaluationConfig
+from osteoscope.inference.session import open_model
+from osteoscope.io.crop_store import CropStore
+from osteoscope.io.predictions_table import read_predictions
+from osteoscope.studies.tscore.evaluate import evaluate_run
+from osteoscope.studies.tscore.export import Exported, ExportOptions, export_run
+from osteoscope.studies.tscore.predict import predict_store
+from osteoscope.studies.tscore.splits import SplitOptions, make_split
+from osteoscope.studies.tscore.train import train_run
+from osteoscope.studies.tscore.train_config import train_config
+from tests.studies.tscore_stores import write_store
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> CropStore:
+    return write_store(tmp_path_factory.mktemp("export") / "store", (70, 50, 40))
+
+
+@pytest.fixture(scope="module")
+def run(store: CropStore) -> Path:
+    out = store.folder.parent / "run"
+    config = train_config(
+        "embedded",
+        settings=(
+            "fit.epochs=6",
+            "fit.batch_size=20",
+            "fit.accelerator=cpu",
+            "augment.blur_mm=0",
+            "optimiser.learning_rate=0.005",
+        ),
+    )
+    split = make_split(store, SplitOptions("holdout", 0, folds=4, validation_share=0.4))
+    train_run(store, split, config, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def exported(run: Path, store: CropStore) -> Exported:
+    return export_run(
+        run, store.folder, run.parent / "deployed" / "model.onnx", ExportOptions(licence="CC0-1.0")
+    )
+
+
+def test_the_deployed_model_says_what_the_run_said(
+    exported: Exported, run: Path, store: CropStore, tmp_path: Path
+) -> None:
+    summary = predict_store(store.folder, exported.model.path, tmp_path / "p.csv")
+    assert summary["crops"] == len(store)
+    deployed = read_predictions(tmp_path / "p.csv")
+    trained = read_predictions(run / "predictions.parquet")
+    of = {name: row for row, name in enumerate(trained.subject_id)}
+    both = [(k, of[name]) for k, name in enumerate(deployed.subject_id) if name in of]
+    assert len(both) > 50
+    ours, theirs = (np.array(column) for column in zip(*both, strict=True))
+    np.testing.assert_allclose(
+        deployed.probabilities[ours], trained.probabilities[theirs], atol=1e-4
+    )
+    np.testing.assert_allclose(
+        deployed.t_score_predicted[ours], trained.t_score_predicted[theirs], atol=1e-3
+    )
+
+
+def test_it_knows_itself(exported: Exported, run: Path) -> None:
+    spec = open_model(exported.model.path).spec
+    assert spec == exported.spec
+    assert spec.simulated
+    assert spec.guard is not None
+    assert spec.conformal is not None
+    rows = read_predictions(run / "predictions.parquet")
+    test = rows.select(rows.part == "test")
+    value, low, high, n = spec.metrics["accuracy"]
+    assert value == pytest.approx((test.probabilities.argmax(axis=1) == test.truth).mean())
+    assert low < value < high or low == high
+    assert n == len(test)
+
+
+def test_the_card_holds_the_run_s_numbers(exported: Exported) -> None:
+    text = exported.card.read_text(encoding="utf-8")
+    value = exported.spec.metrics["macro_auc"][0]
+    assert f"| {value:.3f}" in text
+    assert "Trained on simulated subjects only" in text
+    assert "CC0-1.0" in text
+    assert "Not a medical device" in text
+
+
+def test_predicting_needs_no_torch(exported: Exported, store: CropStore, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from pathlib import Path\n"
+        "from osteoscope.studies.tscore.predict import predict_store\n"
+        f"predict_store(Path({str(store.folder)!r}), Path({str(exported.model.path)!r}), "
+        f"Path({str(tmp_path / 'p.csv')!r}))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_run_is_evaluated_beside_its_baselines(run: Path, tmp_path: Path) -> None:
+    complete = evaluate_run(run, EvaluationConfig(draws=200), out=tmp_path)
+    assert set(complete.comparisons) == {"l1 attenuation", "l1 attenuation age and sex"}
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "l1 attenuation" in page
+    assert "imulated" in page
+
+
+def test_crops_of_another_cut_are_refused(
+    exported: Exported, store: CropStore, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    from osteoscope.io.crop_store import CropStoreWriter
+
+    writer = CropStoreWriter(tmp_path / "other", replace(store.spec, spacing_mm=(3.0, 3.0, 3.0)), 1)
+    writer.add(store.crops[0], {"subject_id": "a", "level": "L1", "simulated": True})
+    writer.finish()
+    with pytest.raises(InputError, match="spacing_mm"):
+        predict_store(tmp_path / "other", exported.model.path, tmp_path / "p.csv")
+
+
+def test_another_store_is_refused(run: Path, tmp_path: Path) -> None:
+    other = write_store(tmp_path / "other", seed=9)
+    with pytest.raises(InputError, match="another store"):
+        export_run(run, other.folder, tmp_path / "m.onnx", ExportOptions())
+
+
+def test_a_damaged_model_is_refused(exported: Exported, store: CropStore, tmp_path: Path) -> None:
+    content = exported.model.path.read_bytes()
+    (tmp_path / "m.onnx").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ModelError):
+        predict_store(store.folder, tmp_path / "m.onnx", tmp_path / "p.csv")
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no finished run"):
+        evaluate_run(tmp_path)
