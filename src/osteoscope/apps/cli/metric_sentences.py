@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def metric_sentences(complete: CompleteEvaluation) -> list[str]:
     ]
     for name in ("accuracy", "macro_sensitivity", "macro_specificity", "weighted_f1", "macro_auc"):
         found = evaluation[name]
-        words = f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+        words = f"{found.value:.3f}"
+        if math.isfinite(found.low):
+            words += f" ({found.low:.3f} to {found.high:.3f})"
         lines.append(f"{name.replace('_', ' ')}: {words}{f'; {found.note}' if found.note else ''}")
     for name, comparison in complete.comparisons.items():
         d = comparison.differences["macro_auc"]

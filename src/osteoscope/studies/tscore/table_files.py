@@ -168,7 +168,7 @@ def _ours(estimate: Estimate | None) -> str:
     if estimate is None or not np.isfinite(estimate.value):
         return "–"
     value, low, high = (100 * v for v in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.2f} ({low:.1f}–{high:.1f})"
+    return f"{value:.2f} ({low:.1f}–{high:.1f})" if np.isfinite(low) else f"{value:.2f}"
 
 
 def _notes(
