@@ -11,12 +11,14 @@ import pytest
 
 from osteoscope.core.errors import InputError, ModelError
 from osteoscope.evaluation.complete import EvaluationConfig
+from osteoscope.evaluation.metrics import plain_metrics
 from osteoscope.inference.session import open_model
 from osteoscope.io.crop_store import CropStore
 from osteoscope.io.predictions_table import read_predictions
 from osteoscope.studies.tscore.evaluate import evaluate_run
 from osteoscope.studies.tscore.export import Exported, ExportOptions, export_run
 from osteoscope.studies.tscore.predict import predict_store
+from osteoscope.studies.tscore.quantised import quantise_run
 from osteoscope.studies.tscore.splits import SplitOptions, make_split
 from osteoscope.studies.tscore.train import train_run
 from osteoscope.studies.tscore.train_config import train_config
@@ -107,6 +109,17 @@ def test_predicting_needs_no_torch(exported: Exported, store: CropStore, tmp_pat
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_what_eight_bits_cost_is_measured(exported: Exported, run: Path, store: CropStore) -> None:
+    loss = quantise_run(run, store.folder, exported.model.path, 0)
+    assert loss.size_bytes < 0.6 * exported.model.size_bytes
+    assert loss.low <= loss.auc_int8 - loss.auc <= loss.high
+    rows = read_predictions(run / "predictions.parquet")
+    assert loss.auc == pytest.approx(
+        plain_metrics(rows.select(rows.part == "test"))["macro_auc"], abs=1e-6
+    )
+    assert open_model(loss.path).spec == exported.spec
 
 
 def test_a_run_is_evaluated_beside_its_baselines(run: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class SplitOptions:
     Args:
         scheme: ``paper``, ``kfold``, ``holdout``, ``nested`` or ``site``.
         seed: 0 or above.
-        folds: Folds of ``kfold`` and outer folds of ``nested``; ``holdout`` tests one of so many parts.
+        folds: Folds of ``kfold``, outer folds of ``nested``; ``holdout`` tests one of so many.
         inner_folds: Inner folds of ``nested``.
         per_class: Subjects of each class that ``paper`` holds out twice.
         validation_share: Share of the untested subjects that validates; ``paper`` fixes its own.
