@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_utilities.core import rank_zero
 from numpy.typing import NDArray
 
@@ -101,7 +101,7 @@ def _check(config: FitConfig, accelerator: str) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Fabric's remarks about devices and launchers; only apps talk to a person."""
-    loggers = (logging.getLogger("lightning.fabric"), rank_zero.log)
+    loggers = (logging.getLogger("lightning_fabric"), rank_zero.log)
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)

@@ -17,4 +17,6 @@ def keep_channels_last(model: nn.Module) -> None:
     for parameter in model.parameters():
         order = _ORDERS.get(parameter.dim())
         if order is not None:
-            parameter.data = parameter.data.contiguous(memory_format=order)
+            # Not contiguous(): where a kernel has one input channel both orders are the same, and
+            # it would keep strides from which the convolution reads the other one.
+            parameter.data = parameter.data.to(memory_format=order)

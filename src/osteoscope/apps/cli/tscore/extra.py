@@ -9,7 +9,7 @@ from osteoscope.core.errors import ModelError
 
 def need_train() -> None:
     """Raise ModelError where the extra ``train`` is not installed."""
-    missing = [name for name in ("torch", "lightning", "timm") if find_spec(name) is None]
+    missing = [name for name in ("torch", "lightning_fabric", "timm") if find_spec(name) is None]
     if missing:
         raise ModelError(
             f"This command needs the extra 'train', and {missing[0]} is not installed; install "
