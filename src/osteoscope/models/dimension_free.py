@@ -23,77 +23,27 @@ from torch import Tensor, nn
 from torch.utils import checkpoint as torch_checkpoint
 
 ELEMENTWISE_METHODS = frozenset(
-    {
-        "abs",
-        "add",
-        "add_",
-        "mul",
-        "mul_",
-        "div",
-        "div_",
-        "sub",
-        "sub_",
-        "neg",
-        "relu",
-        "relu_",
-        "sigmoid",
-        "sigmoid_",
-        "tanh",
-        "exp",
-        "clamp",
-        "float",
-        "half",
-        "to",
-        "type",
-        "type_as",
-        "contiguous",
-        "clone",
-        "detach",
-    }
+    """
+    abs add add_ mul mul_ div div_ sub sub_ neg relu relu_ sigmoid sigmoid_ tanh exp clamp float
+    half to type type_as contiguous clone detach
+    """.split()  # noqa: SIM905 - one name a line would hide what they have in common
 )
 """Methods of a tensor that treat every voxel alike."""
 
 CONTAINER_METHODS = frozenset(
-    {
-        "append",
-        "extend",
-        "items",
-        "values",
-        "keys",
-        "children",
-        "modules",
-        "get",
-        "pop",
-    }
+    """
+    append extend items values keys children modules get pop
+    """.split()  # noqa: SIM905 - one name a line would hide what they have in common
 )
 """Methods of lists, dictionaries and modules, which hold no axes."""
 
 FUNCTIONS = frozenset(
-    {
-        "torch.jit.is_scripting",
-        "torch.jit.is_tracing",
-        "torch.jit.annotate",
-        "torch.add",
-        "torch.mul",
-        "torch.sigmoid",
-        "torch.relu",
-        "torch.tanh",
-        "F.dropout",
-        "F.relu",
-        "F.relu6",
-        "F.gelu",
-        "F.silu",
-        "F.hardtanh",
-        "F.sigmoid",
-        "F.tanh",
-        "F.hardsigmoid",
-        "F.hardswish",
-        "F.leaky_relu",
-        "F.softplus",
-        "F.mish",
-        "torch.utils.checkpoint.checkpoint",
-        "cp.checkpoint",
-    }
+    """
+    torch.jit.is_scripting torch.jit.is_tracing torch.jit.annotate torch.add torch.mul
+    torch.sigmoid torch.relu torch.tanh F.dropout F.relu F.relu6 F.gelu F.silu F.hardtanh
+    F.sigmoid F.tanh F.hardsigmoid F.hardswish F.leaky_relu F.softplus F.mish
+    torch.utils.checkpoint.checkpoint cp.checkpoint
+    """.split()  # noqa: SIM905 - one name a line would hide what they have in common
 )
 """Functions, as timm writes them, that treat every voxel alike or no voxel at all."""
 
@@ -133,14 +83,9 @@ KNOWN_GLOBALS: tuple[Any, ...] = (
     torch_checkpoint.checkpoint,
 )
 SHAPES = frozenset(
-    {
-        "shape",
-        "ndim",
-        "T",
-        "mT",
-        "H",
-        "W",
-    }
+    """
+    shape ndim T mT H W
+    """.split()  # noqa: SIM905 - one name a line would hide what they have in common
 )
 
 
