@@ -21,12 +21,14 @@ from osteoscope.simulation.signed_distance import (
     superellipse,
 )
 from osteoscope.simulation.spine import spine_frames
-from osteoscope.simulation.vertebra_shape import (
+from osteoscope.simulation.vertebra_arch import (
     ARCUS,
     COSTAL_LEFT,
     COSTAL_RIGHT,
     SPINOSUS,
     arch_parts,
+)
+from osteoscope.simulation.vertebra_shape import (
     endplate_height,
     mineral_mg_cm3,
     vertebra_fields,

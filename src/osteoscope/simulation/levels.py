@@ -35,16 +35,16 @@ class LevelReference:
 
 REFERENCE: Mapping[str, LevelReference] = MappingProxyType(
     {
-        "T10": LevelReference(21.5, 0.97, 31.0, 28.5, -11.0, 5.0),
-        "T11": LevelReference(22.5, 0.96, 33.5, 29.5, -14.0, 5.5),
-        "T12": LevelReference(24.0, 0.96, 37.0, 30.0, -15.0, 6.5),
-        "T13": LevelReference(24.5, 0.96, 38.5, 30.5, -14.5, 7.0),
-        "L1": LevelReference(25.5, 0.96, 40.5, 31.0, -13.0, 7.5),
-        "L2": LevelReference(26.5, 0.98, 42.0, 32.0, -7.0, 8.5),
-        "L3": LevelReference(27.0, 1.00, 44.0, 33.0, 1.0, 9.5),
-        "L4": LevelReference(27.0, 1.03, 46.5, 33.5, 11.0, 10.5),
-        "L5": LevelReference(26.5, 1.09, 49.5, 34.0, 23.0, 10.0),
-        "L6": LevelReference(26.0, 1.09, 50.5, 34.0, 29.0, 9.0),
+        "T10": LevelReference(22.0, 0.97, 32.5, 31.0, -11.0, 5.0),
+        "T11": LevelReference(23.0, 0.96, 35.0, 32.0, -14.0, 5.5),
+        "T12": LevelReference(24.7, 0.96, 38.5, 33.0, -15.0, 6.5),
+        "T13": LevelReference(25.2, 0.96, 40.0, 33.5, -14.5, 7.0),
+        "L1": LevelReference(26.2, 0.96, 42.0, 34.0, -13.0, 7.5),
+        "L2": LevelReference(27.0, 0.98, 43.0, 34.6, -7.0, 8.5),
+        "L3": LevelReference(27.5, 1.00, 44.5, 35.2, 1.0, 9.5),
+        "L4": LevelReference(27.5, 1.03, 46.5, 35.6, 11.0, 10.5),
+        "L5": LevelReference(27.0, 1.09, 49.5, 35.6, 23.0, 10.0),
+        "L6": LevelReference(26.5, 1.09, 50.5, 35.6, 29.0, 9.0),
         "S1": LevelReference(28.0, 1.10, 51.0, 33.0, 37.0, 0.0),
     }
 )

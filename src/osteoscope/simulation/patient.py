@@ -22,6 +22,10 @@ LEVEL_DENSITY = {
 """Trabecular density by level relative to L1. Chosen: a slight fall from T10 to L3, with T12 above
 L4 by the 3-4 % of 193 and 186 mg/cm3 (QCT, doi 10.1097/00004728-200101000-00027)."""
 
+SIZE_SD, FORM_SD = 0.045, 0.025
+"""Spread between people of one sex of the skeleton's size, and of each side of their vertebrae
+beside it: together 5-6 % of a length, near the 6-7 % of published series."""
+
 _IN_VERTEBRA: dict[str, DefectKind] = {
     "metal": "screws",
     "cement": "cement",
@@ -60,9 +64,9 @@ class CohortSpec:
     female_share: float = 0.7
     vbmd_at_50_mg_cm3: float = 141.0
     vbmd_loss_mg_cm3_year: float = 1.35
-    vbmd_sd_mg_cm3: float = 26.0
+    vbmd_sd_mg_cm3: float = 25.0
     shell_correlation: float = 0.12
-    shell_sd: float = 0.30
+    shell_sd: float = 0.165
     osteophyte_prevalence: float = 0.4
     facet_prevalence: float = 0.4
     calcification_prevalence: float = 0.2
@@ -159,7 +163,8 @@ def _healthy(
     """A patient with age-related density and degeneration only."""
     female = bool(rng.random() < cohort.female_share)
     age = float(rng.uniform(*cohort.age_range_years))
-    scale = float(np.clip(rng.normal(0.975 if female else 1.07, 0.035), 0.88, 1.18))
+    scale = float(np.clip(rng.normal(0.975 if female else 1.07, SIZE_SD), 0.86, 1.20))
+    form = rng.normal(1.0, FORM_SD, size=3)
     trabecular_z, shell_z = rng.normal(size=2)
     rho = cohort.shell_correlation
     shell_z = rho * trabecular_z + np.sqrt(1 - rho**2) * shell_z
@@ -172,19 +177,19 @@ def _healthy(
     severity = rng.gamma(2.0, 0.5, size=3)
     thinning = 1.0 - 0.004 * years
     shell = thinning * max(1.0 + cohort.shell_sd * shell_z, 0.4)
-    cortex = float(np.clip(0.55 * shell, 0.2, 1.2))
-    arch = float(np.clip(380.0 * shell, 80.0, 700.0))
+    cortex = float(np.clip(0.675 * shell, 0.2, 1.2))
+    arch = float(np.clip(205.0 * shell, 60.0, 500.0))
     vertebrae = []
     for level in levels_with(variant):
         vertebrae.append(
             _vertebra(
                 level,
-                scale=scale,
+                size=(scale * float(form[0]), scale * float(form[1]), scale * float(form[2])),
                 vbmd=l1,
                 shell=(cortex, arch),
                 wear=(
                     float(osteophytes * min(severity[0], 2.5) * 2.6),
-                    float(facets * min(severity[1], 2.5) * 220.0),
+                    float(facets * min(severity[1], 2.5) * 120.0),
                 ),
                 rng=rng,
             )
@@ -211,15 +216,16 @@ def _healthy(
 def _vertebra(
     level: str,
     *,
-    scale: float,
+    size: tuple[float, float, float],
     vbmd: float,
     shell: tuple[float, float],
     wear: tuple[float, float],
     rng: np.random.Generator,
 ) -> VertebraSpec:
-    """One level: the reference vertebra times the patient's size, with its own small spread."""
+    """One level: the reference vertebra times the patient's height, width and depth, with its own
+    small spread."""
     ref = REFERENCE[level]
-    height = ref.height_mm * scale * float(rng.normal(1.0, 0.012))
+    height = ref.height_mm * size[0] * float(rng.normal(1.0, 0.012))
     wedge = ref.wedge * float(rng.normal(1.0, 0.012))
     anterior = 2.0 * height * wedge / (1.0 + wedge)
     posterior = 2.0 * height - anterior
@@ -231,13 +237,13 @@ def _vertebra(
         trabecular_vbmd_mg_cm3=vbmd * LEVEL_DENSITY[level] * own,
         arch_vbmd_mg_cm3=shell[1],
         cortex_mm=shell[0],
-        endplate_mm=shell[0] * 1.15,
+        endplate_mm=shell[0] * 1.4,
         anterior_mm=anterior,
         middle_mm=height * float(np.clip(rng.normal(0.955, 0.008), 0.93, 0.98)),
         posterior_mm=posterior,
-        width_mm=ref.width_mm * scale * float(rng.normal(1.0, 0.015)),
-        depth_mm=ref.depth_mm * scale * float(rng.normal(1.0, 0.015)),
-        disc_mm=ref.disc_mm * scale * float(rng.uniform(0.75, 1.1)),
+        width_mm=ref.width_mm * size[1] * float(rng.normal(1.0, 0.015)),
+        depth_mm=ref.depth_mm * size[2] * float(rng.normal(1.0, 0.015)),
+        disc_mm=ref.disc_mm * size[0] * float(rng.uniform(0.75, 1.1)),
         osteophyte_mm=wear[0] * wear_here,
         endplate_sclerosis_mg_cm3=wear[0] * wear_here * 12.0,
         facet_sclerosis_mg_cm3=wear[1] * wear_here,

@@ -50,7 +50,7 @@ def vertebra_box(voxels: Canvas | Lattice, frame: VertebraFrame) -> Box | None:
         frame.to_world((u, v, w))
         for u in (-half_u, half_u)
         for v in (-back - 9.0, back + 49.0 * s)
-        for w in (-max(30.0 * s, top), max(19.0 * s, top))
+        for w in (-max(32.0 * s, top), max(22.0 * s, top))
     ]
     return voxels.box(np.min(corners, axis=0), np.max(corners, axis=0))
 

@@ -12,23 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscope.core.box import Box, bounding_box
 from osteoscope.simulation.patient_spec import VertebraSpec
-from osteoscope.simulation.signed_distance import Field, Point, capsule, coverage, superellipse
+from osteoscope.simulation.signed_distance import Field, coverage, superellipse
+from osteoscope.simulation.vertebra_arch import arch_cortex_mm, arch_distance
 
 CORTEX_MG_CM3 = 1050.0
 OSTEOPHYTE_MG_CM3 = 450.0
-ARCH_CORTEX_MM = 0.9
 RIM_SHARE = 0.75
 """The ring apophysis: outside this share of the half depth the endplates are flat."""
-BODY_POWER = 2.4
-_LOOK_STEP = 4
-_FAR_MM = 1e3
-WAIST = 0.09
+BODY_POWER = 3.0
+WAIST = 0.07
 POSTERIOR_CONCAVITY_MM = 1.8
 
-ARCUS, SPINOSUS, COSTAL_LEFT, COSTAL_RIGHT = 41, 42, 43, 44
-SUPERIOR_LEFT, SUPERIOR_RIGHT, INFERIOR_LEFT, INFERIOR_RIGHT = 45, 46, 47, 48
 CORPUS_BORDER, CORPUS = 49, 50
 
 
@@ -97,113 +92,6 @@ def _osteophyte_reach(spec: VertebraSpec, v: Field, w: Field, half: Field) -> Fi
     return np.asarray(np.float32(spec.osteophyte_mm) * lip * front, dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class ArchPart:
-    """A capsule of the arch: its subregion, ends, radius and stretch along ``w``."""
-
-    subregion: int
-    start: Point
-    end: Point
-    radius_mm: float
-    stretch: float
-
-
-def arch_parts(spec: VertebraSpec) -> tuple[ArchPart, ...]:
-    """The arch of a vertebra as capsules in its own frame, scaled by the body's width."""
-    s = spec.width_mm / 42.0
-    thoracic = spec.level.startswith("T") and spec.level not in ("T12", "T13")
-    back = spec.depth_mm / 2
-    swell = 1.0 + spec.facet_sclerosis_mg_cm3 / 1500.0
-
-    def at(u: float, v: float, w: float) -> Point:
-        return (u * s, back + v * s, w * s)
-
-    spine_end = at(0, 38 if thoracic else 43, -24 if thoracic else -11)
-    if spec.level == "S1":
-        spine_end = at(0, 27, -8)
-    parts = [
-        ArchPart(SPINOSUS, at(0, 22, -6), spine_end, 2.8 * s, 1.6 if thoracic else 2.6),
-    ]
-    for side, costal, superior, inferior in (
-        (1.0, COSTAL_LEFT, SUPERIOR_LEFT, INFERIOR_LEFT),
-        (-1.0, COSTAL_RIGHT, SUPERIOR_RIGHT, INFERIOR_RIGHT),
-    ):
-        tip = at(side * 27, 20, 6) if thoracic else at(side * 37, 15, 4)
-        parts += [
-            ArchPart(ARCUS, at(side * 13.5, -3, 4), at(side * 15, 12, 3), 3.9 * s, 1.6),
-            ArchPart(ARCUS, at(side * 13, 15, -3), at(0, 20.5, -8), 2.7 * s, 2.6),
-            ArchPart(superior, at(side * 16.5, 13, 2), at(side * 18, 13, 14), 3.6 * s * swell, 1.0),
-        ]
-        if spec.level == "S1":
-            continue
-        parts += [
-            ArchPart(costal, at(side * 15, 12, 3), tip, 3.1 * s, 1.2),
-            ArchPart(
-                inferior, at(side * 13, 16, -4), at(side * 10.5, 18, -19), 3.4 * s * swell, 1.0
-            ),
-        ]
-    return tuple(parts)
-
-
-def _arch(
-    spec: VertebraSpec, point: tuple[Field, Field, Field], width_mm: float
-) -> tuple[Field, Field, NDArray[np.uint8]]:
-    """Distance to the arch, share of the voxel in a facet, and the nearest part's subregion.
-
-    Each part is evaluated near itself only; where none is near, the distance is ``_FAR_MM``.
-    """
-    u, v, w = np.broadcast_arrays(*point)
-    shape = u.shape
-    best = np.full(shape, _FAR_MM, dtype=np.float32)
-    facets = np.full(shape, _FAR_MM, dtype=np.float32)
-    region = np.zeros(shape, dtype=np.uint8)
-    for part in arch_parts(spec):
-        box = _box_near(part, (u, v, w), width_mm)
-        if box is None:
-            continue
-        distance = _part_distance(part, (u[box], v[box], w[box]))
-        if part.subregion in (SUPERIOR_LEFT, SUPERIOR_RIGHT, INFERIOR_LEFT, INFERIOR_RIGHT):
-            facets[box] = np.minimum(facets[box], distance)
-        nearer = distance < best[box]
-        region[box][nearer] = part.subregion
-        best[box] = np.minimum(best[box], distance)
-    return best, coverage(facets, width_mm), region
-
-
-def _part_distance(part: ArchPart, point: tuple[Field, Field, Field]) -> Field:
-    """Signed distance to a part, stretched along ``w``."""
-    u, v, w = point
-    k = part.stretch
-    squeezed = (u, v, np.asarray(w / np.float32(k), dtype=np.float32))
-    start = (part.start[0], part.start[1], part.start[2] / k)
-    end = (part.end[0], part.end[1], part.end[2] / k)
-    return capsule(squeezed, start, end, part.radius_mm)
-
-
-def _box_near(part: ArchPart, point: tuple[Field, Field, Field], width_mm: float) -> Box | None:
-    """A box of voxels that holds all of which the part fills a share; None where there is none.
-
-    The distance is looked at on every fourth voxel. It changes by no more than one goes, so a voxel
-    between these is in the part only if they are within their own distance of it.
-    """
-    step = _LOOK_STEP
-    coarse = tuple(p[::step, ::step, ::step] for p in point)
-    distance = _part_distance(part, (coarse[0], coarse[1], coarse[2]))
-    origin = np.array([p[0, 0, 0] for p in point])
-    reach = 0.0
-    for axis in range(3):
-        next_one = tuple(int(a == axis and point[0].shape[a] > 1) for a in range(3))
-        reach += step * float(np.linalg.norm(np.array([p[next_one] for p in point]) - origin))
-    near = distance < reach + width_mm
-    if not near.any():
-        return None
-    cut = [
-        slice(max(span.start - 1, 0) * step, min(span.stop * step, size))
-        for span, size in zip(bounding_box(near), point[0].shape, strict=True)
-    ]
-    return cut[0], cut[1], cut[2]
-
-
 def trabecular_share(
     spec: VertebraSpec,
     point: tuple[Field, Field, Field],
@@ -256,10 +144,10 @@ def vertebra_fields(
     else:
         osteophyte = np.zeros_like(outer)
 
-    arch_distance, facet_share, region = _arch(spec, point, in_plane_mm)
+    to_arch, facet_share, region = arch_distance(spec, point, in_plane_mm)
     room = np.float32(1) - outer - osteophyte
-    whole_arch = coverage(arch_distance, in_plane_mm) * room
-    arch = coverage(arch_distance + np.float32(ARCH_CORTEX_MM), in_plane_mm) * room
+    whole_arch = coverage(to_arch, in_plane_mm) * room
+    arch = coverage(to_arch + np.float32(arch_cortex_mm(spec)), in_plane_mm) * room
     near_plate = np.clip((plate + np.float32(4.0)) / np.float32(4.0), 0, 1)
     extra = np.float32(spec.endplate_sclerosis_mg_cm3) * near_plate * inner
     extra = extra + np.float32(spec.facet_sclerosis_mg_cm3) * facet_share * arch
