@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,10 +96,9 @@ def data_time(shape: tuple[int, ...]) -> dict[str, float]:
 
 def inference(shape: tuple[int, ...]) -> dict[str, float]:
     """(b) One crop through a 3D ResNet-50 on the CPU."""
-    import onnxruntime
-    import openvino
 
-    from osteoscope.learning.export import INPUT, export_onnx
+    from osteoscope.inference.runtimes import RUNTIMES
+    from osteoscope.learning.export import export_onnx
     from osteoscope.learning.heads import create_head
     from osteoscope.learning.quantise import quantise_onnx
     from osteoscope.models import create_model
@@ -114,11 +114,11 @@ def inference(shape: tuple[int, ...]) -> dict[str, float]:
         export_onnx(model, create_head("three-class"), _Nothing(), path, (1, *shape))
         int8 = Path(temporary, "m8.onnx")
         quantise_onnx(path, int8, np.random.default_rng(0).random((4, 1, *shape), np.float32))
-        sessions = {
-            "onnxruntime": onnxruntime.InferenceSession(path.read_bytes()),
-            "onnxruntime int8": onnxruntime.InferenceSession(int8.read_bytes()),
+        runners = {
+            "onnxruntime": RUNTIMES["onnxruntime"](path.read_bytes(), None),
+            "onnxruntime int8": RUNTIMES["onnxruntime"](int8.read_bytes(), None),
+            "openvino": RUNTIMES["openvino"](path.read_bytes(), None),
         }
-        compiled = openvino.Core().compile_model(str(path), "CPU")
 
     def eager(layout: torch.memory_format) -> Callable[[], None]:
         network = create_model("resnet50.a1_in1k").eval().to(memory_format=layout)  # type: ignore[call-overload]
@@ -133,11 +133,7 @@ def inference(shape: tuple[int, ...]) -> dict[str, float]:
     runs = {
         "torch eager": eager(torch.contiguous_format),
         "torch eager channels-last": eager(torch.channels_last_3d),
-        **{
-            name: (lambda s=session: s.run(None, {INPUT: image.numpy()}))
-            for name, session in sessions.items()
-        },
-        "openvino": lambda: compiled([image.numpy()]),
+        **{name: partial(runner.run, image.numpy()) for name, runner in runners.items()},
     }
     seconds = dict(zip(runs, _medians(list(runs.values()), 5), strict=True))
     found = {}

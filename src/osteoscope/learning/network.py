@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -24,12 +25,14 @@ class NetworkConfig:
         weights: ``none`` (random), ``hub`` (timm's, downloaded) or a file.
         inflate: How 2D kernels become 3D: ``average`` or ``centre``.
         trainable: Which part is trained.
+        options: What the network itself takes, by name: ``embed_dim`` of a ``vit3d``.
     """
 
     name: str = "resnet50.a1_in1k"
     weights: str = NO_WEIGHTS
     inflate: Literal["average", "centre"] = "average"
     trainable: TrainablePart = "all"
+    options: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
 def new_network(
@@ -62,6 +65,7 @@ def new_network(
             weights=None if config.weights == NO_WEIGHTS else config.weights,
             inflate=config.inflate,
             image_shape=image_shape,
+            **config.options,
         )
     freeze_all_but(model, config.trainable)
     return model
