@@ -14,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 export MPLBACKEND := Agg
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo test check fast docs bench lock test-all system-tools clean
+.PHONY: help model demo test check fast docs bench lock test-all system-tools clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -70,6 +70,20 @@ bench: .venv/.dev ## run every benchmark; each prints its ratios
 	  [ -e "$$script" ] || { echo "There are no benchmarks yet."; exit 0; }; \
 	  echo "== $$script"; $(BIN)/python "$$script"; \
 	done
+
+MODEL_WORK ?= model
+EMBEDDED := src/osteoscope/inference/embedded/tscore_l1.onnx
+
+model: .venv/.dev ## train the model that the package ships, on simulated patients only
+	$(BIN)/osteoscope simulate tscore --preset population --crops --subjects 2400 --seed 20260 \
+	  --shape 32,48,48 --spacing 2 --workers $(WORKERS) --out $(MODEL_WORK)/store
+	$(BIN)/osteoscope tscore split $(MODEL_WORK)/store --scheme holdout --folds 5 \
+	  --validation-share 0.2 --seed 0 --out $(MODEL_WORK)/split.json
+	$(BIN)/osteoscope tscore train $(MODEL_WORK)/store --split $(MODEL_WORK)/split.json \
+	  --preset embedded --out $(MODEL_WORK)/run
+	$(BIN)/osteoscope tscore export $(MODEL_WORK)/run --store $(MODEL_WORK)/store \
+	  --name "osteoscope L1, simulated" --licence Apache-2.0 --half --out $(EMBEDDED)
+	rm -f $(EMBEDDED:.onnx=.safetensors)
 
 # $(call interpreter,3.12): on the PATH if it answers, else among pyenv's versions.
 interpreter = $(or $(shell python$(1) -c "import sys; print(sys.executable)" 2>/dev/null),$\
