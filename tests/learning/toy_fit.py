@@ -18,7 +18,7 @@ def toy_network(seed: int = 0, *, norm: bool = True, dropout: float = 0.1) -> nn
     """Images (b, 1, 4, 4, 4) to two logits."""
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv3d(1, 4, 3, padding=1),
+        nn.Conv3d(1, 4, 3, padding=1, bias=not norm),
         nn.BatchNorm3d(4) if norm else nn.Identity(),
         nn.ReLU(),
         nn.AdaptiveAvgPool3d(1),
@@ -82,7 +82,7 @@ class ToyObjective:
 
 def toy_config(**changes: object) -> FitConfig:
     base = {"epochs": 4, "batch_size": 5, "accelerator": "cpu", "select": "loss"}
-    return FitConfig(**{**base, "select_mode": "min", **changes})
+    return FitConfig(**{**base, "select_mode": "min", "channels_last": True, **changes})
 
 
 OPTIMISERS = {

@@ -48,7 +48,8 @@ class FitConfig:
         accumulate: Pieces that a device's share of a batch is computed in, for less memory.
         clip_norm: Largest norm of the gradient, or None.
         logger: ``tensorboard`` or ``mlflow``, into a folder beside the checkpoint, or None.
-        channels_last: Keep the network channels-last in memory; see ``benchmarks/fit_step.py``.
+        channels_last: Keep the network's weights channels-last in memory. Faster or slower, by
+            network and device: ``benchmarks/fit_step.py`` measures it.
         prefetch: Batches read ahead by a thread, at least 1.
 
     Raises:
@@ -69,7 +70,7 @@ class FitConfig:
     accumulate: int = 1
     clip_norm: float | None = None
     logger: str | None = None
-    channels_last: bool = True
+    channels_last: bool = False
     prefetch: int = 2
 
     def __post_init__(self) -> None:

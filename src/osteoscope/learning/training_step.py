@@ -13,6 +13,7 @@ from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from osteoscope.learning.epoch_plan import Share
@@ -112,14 +113,14 @@ def _cut(batch: Batch, piece: NDArray[np.int64]) -> Batch:
 
 
 def _clip(learner: Learner) -> None:
-    if learner.config.clip_norm is not None:
-        learner.fabric.clip_gradients(
-            learner.module,
-            learner.stepper,
-            max_norm=learner.config.clip_norm,
-            # A 16-bit loss scale that is too large shows as such, and the scaler then skips it.
-            error_if_nonfinite=False,
-        )
+    """Bound the norm of the gradient, of all parameters together."""
+    if learner.config.clip_norm is None:
+        return
+    scaler = getattr(learner.fabric.strategy.precision, "scaler", None)
+    if scaler is not None:
+        # Not Fabric's clipping, which refuses the fused optimisers that torch's scaler can do.
+        scaler.unscale_(learner.optimiser)
+    clip_grad_norm_(learner.network.parameters(), learner.config.clip_norm)
 
 
 @contextmanager
