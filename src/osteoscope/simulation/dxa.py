@@ -27,7 +27,7 @@ _WHO_NAMES: tuple[WhoClass, ...] = get_args(WhoClass)
 
 DXA_LEVELS = ("L1", "L2", "L3", "L4")
 STEP_MM = 2.5
-LATERAL_MARGIN_MM = 2.5
+LATERAL_MARGIN_MM = 4.0
 """The region's sides lie this far outside the body; transverse processes are cut off."""
 EDGE_G_CM2 = 0.20
 """Projected mineral above which a pixel counts as bone, as an edge detector would draw it."""

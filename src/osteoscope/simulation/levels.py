@@ -1,8 +1,9 @@
 """Average size, tilt and spacing of each vertebra from T10 to S1, before a patient's own factors.
 
 Chosen in the range of published morphometry (Panjabi et al., Spine 1991 and 1992, thoracic and
-lumbar vertebrae; Roussouly et al., Spine 2005, sagittal tilts): a phantom needs the pattern, not
-the decimals.
+lumbar vertebrae: L1's endplates 41-43 by 34-35 mm; Roussouly et al., Spine 2005, sagittal tilts):
+a phantom needs the pattern, not the decimals. Women's are 2.5 % smaller, men's 7 % larger: L1's
+body has about 27 and 35 cm3.
 """
 
 from __future__ import annotations
