@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from osteoscope.core.errors import InputError, ModelError
+from osteoscope.learning.devices import is_first_process
 from osteoscope.learning.epoch_plan import plan_epoch
 from osteoscope.learning.fit import fit
 from osteoscope.learning.fit_config import FitConfig
@@ -447,3 +448,18 @@ def test_a_logger_that_is_not_installed_names_its_extra(
             optimiser=ADAMW,
             folder=tmp_path,
         )
+
+
+def test_the_first_process_is_known_before_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    two, one = toy_config(devices=2), toy_config()
+    for name in ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    assert is_first_process(two)
+    for name in ("LOCAL_RANK", "NODE_RANK", "RANK", "SLURM_PROCID"):
+        monkeypatch.setenv(name, "0")
+        assert is_first_process(two)
+        monkeypatch.setenv(name, "1")
+        assert not is_first_process(two)
+        # A fit of its own on each of a cluster's workers has one process, whatever those say.
+        assert is_first_process(one)
+        monkeypatch.delenv(name)

@@ -24,11 +24,14 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_it_answers_nearly_the_same(tmp_path: Path, source: Path) -> None:
+def test_it_answers_nearly_the_same(
+    tmp_path: Path, source: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "int8.onnx"
     exported = quantise_onnx(source, target, toy_images(20))
     assert exported.outputs == ("class_logits", "embedding", "t_score")
     assert [p.name for p in tmp_path.iterdir()] == ["int8.onnx"]
+    assert capfd.readouterr() == ("", "")
     images = toy_images(6, seed=9)
     found, expected = run(target, images), run(source, images)
     for name, values in expected.items():

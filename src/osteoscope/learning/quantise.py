@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,17 +54,18 @@ def quantise_onnx(source: Path, target: Path, calibration: NDArray[np.float32]) 
     with tempfile.TemporaryDirectory() as temporary:
         prepared, made = Path(temporary, "prepared.onnx"), Path(temporary, "made.onnx")
         try:
-            quant_pre_process(source, prepared, skip_symbolic_shape=True)
-            quantize_static(
-                prepared,
-                made,
-                _Images(images),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                op_types_to_quantize=_kinds(prepared),
-            )
+            with _quiet():
+                quant_pre_process(source, prepared, skip_symbolic_shape=True)
+                quantize_static(
+                    prepared,
+                    made,
+                    _Images(images),
+                    quant_format=QuantFormat.QDQ,
+                    per_channel=True,
+                    activation_type=QuantType.QUInt8,
+                    weight_type=QuantType.QInt8,
+                    op_types_to_quantize=_kinds(prepared),
+                )
             proto = onnx.load(made)
         except Exception as error:
             reason = str(error).strip().split("\n", 1)[0]
@@ -95,6 +98,24 @@ def _batches(images: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 def _kinds(path: Path) -> list[str]:
     """Operators to quantise: all that onnxruntime can but the last linear layers."""
     return sorted({node.op_type for node in onnx.load(path).graph.node} - {"Gemm"})
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hush the quantiser's remarks, which it makes on the root logger; only apps talk."""
+    root, silent = logging.getLogger(), logging.NullHandler()
+
+    def refuse(_: logging.LogRecord) -> bool:
+        return False
+
+    # The handler keeps logging.warning() from setting up one that prints, for good.
+    root.addHandler(silent)
+    root.addFilter(refuse)
+    try:
+        yield
+    finally:
+        root.removeFilter(refuse)
+        root.removeHandler(silent)
 
 
 def _strip(proto: onnx.ModelProto) -> None:
