@@ -16,7 +16,7 @@ _FOOTPRINT_SHARE = 0.8
 is rounded and bears osteophytes."""
 _MIDSAGITTAL_MM = 3.0
 """Half width of the slab around the mid-sagittal plane in which heights are taken."""
-_RIM_MM = (0.4, 2.6)
+RIM_MM = (0.4, 2.6)
 """Distances behind a wall at which its height is taken: on the ring apophysis, behind the
 rounding of the edge."""
 _MIDDLE_MM = 2.5
@@ -165,17 +165,9 @@ def body_heights(surfaces: Surfaces, voxel_mm: NDArray[np.float64]) -> BodyHeigh
         surfaces: The body's endplates.
         voxel_mm: (3,) extent of a voxel along the vertebra's left, posterior and superior.
     """
-    left = (surfaces.left_mm[0] + surfaces.left_mm[1]) / 2
-    slab = np.abs(surfaces.l_mm - left) <= max(_MIDSAGITTAL_MM, voxel_mm[0])
-    columns = (surfaces.upper_mm - surfaces.lower_mm)[slab]
-    seen = np.isfinite(columns)
-    count = seen.sum(axis=0)
-    height = np.where(seen, columns, 0.0).sum(axis=0) / np.maximum(count, 1)
-    run = _longest_run((count >= 0.5 * slab.sum()) & (height >= 0.5 * _typical(height, count)))
+    height, _ = _mid_sagittal(surfaces, voxel_mm)
+    run = mid_sagittal_run(surfaces, voxel_mm)
     if run is None:
-        return None
-    run = _without_edges(height, run)
-    if run.stop - run.start < 8:
         return None
     step = float(surfaces.p_mm[1] - surfaces.p_mm[0])
     length = float(_SMOOTHING_VOXELS * voxel_mm[2] / step)
@@ -185,24 +177,63 @@ def body_heights(surfaces: Surfaces, voxel_mm: NDArray[np.float64]) -> BodyHeigh
     inner[:rounded] = inner[len(inner) - rounded :] = _ROUNDED_WEIGHT
     # Rounding only ever takes height away, so the greater of the two readings stands.
     readings = [
-        _read_profile(_smoothed(height[run], weight, length), step) for weight in (even, inner)
+        read_profile(_smoothed(height[run], weight, length), step) for weight in (even, inner)
     ]
     anterior, middle, posterior = np.max(readings, axis=0)
     return BodyHeights(float(anterior), float(middle), float(posterior))
 
 
-def _read_profile(profile: NDArray[np.float64], step_mm: float) -> tuple[float, float, float]:
-    """Means of a profile just behind its front, around its middle and just before its end."""
+def mid_sagittal_run(surfaces: Surfaces, voxel_mm: NDArray[np.float64]) -> slice | None:
+    """The columns along the depth, from rim to rim, over which a body has its height.
+
+    Args:
+        surfaces: The body's endplates.
+        voxel_mm: (3,) extent of a voxel along the vertebra's left, posterior and superior.
+
+    Returns:
+        A slice of ``surfaces.p_mm``; None where it holds fewer than 8 columns.
+    """
+    height, share = _mid_sagittal(surfaces, voxel_mm)
+    run = _longest_run((share >= 0.5) & (height >= 0.5 * _typical(height, share)))
+    if run is None:
+        return None
+    run = _without_edges(height, run)
+    return None if run.stop - run.start < 8 else run
+
+
+def _mid_sagittal(
+    surfaces: Surfaces, voxel_mm: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean height along the depth, and the share of the mid-sagittal columns that have one."""
+    left = (surfaces.left_mm[0] + surfaces.left_mm[1]) / 2
+    slab = np.abs(surfaces.l_mm - left) <= max(_MIDSAGITTAL_MM, voxel_mm[0])
+    columns = (surfaces.upper_mm - surfaces.lower_mm)[slab]
+    seen = np.isfinite(columns)
+    count = seen.sum(axis=0)
+    height = np.where(seen, columns, 0.0).sum(axis=0) / np.maximum(count, 1)
+    return height, count / max(1, np.count_nonzero(slab))
+
+
+def read_profile(
+    profile: NDArray[np.float64], step_mm: float, rim_mm: tuple[float, float] = RIM_MM
+) -> tuple[float, float, float]:
+    """Means of a profile just behind its front, around its middle and just before its end.
+
+    Args:
+        profile: (n,) heights from front to back.
+        step_mm: Between them.
+        rim_mm: Distances from either end between which the rims are read.
+    """
     behind = (np.arange(len(profile), dtype=np.float64) + 0.5) * step_mm
     depth = len(profile) * step_mm
-    anterior = profile[_between(behind, _RIM_MM)].mean()
+    anterior = profile[_between(behind, rim_mm)].mean()
     middle = profile[np.abs(behind - depth / 2) <= _MIDDLE_MM].mean()
-    posterior = profile[_between(depth - behind, _RIM_MM)].mean()
+    posterior = profile[_between(depth - behind, rim_mm)].mean()
     return float(anterior), float(middle), float(posterior)
 
 
-def _typical(height: NDArray[np.float64], count: NDArray[np.integer]) -> float:
-    present = height[count > 0]
+def _typical(height: NDArray[np.float64], share: NDArray[np.float64]) -> float:
+    present = height[share > 0]
     return float(np.median(present)) if len(present) else 0.0
 
 

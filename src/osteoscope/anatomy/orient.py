@@ -114,6 +114,19 @@ def orient_body(
     return result
 
 
+def surfaces_of_body(body: NDArray[np.bool_], grid: Grid, frame: Frame) -> Surfaces | None:
+    """The surfaces of a body that is cut off its arch already, in its own frame.
+
+    Args:
+        body: (z, y, x) bool.
+        grid: Where it lies.
+        frame: Its axes about its centre.
+    """
+    margin_mm = _BETWEEN_POINTS_MM + float(grid.spacing_mm.max())
+    lattice = _lattice_around(frame.coordinates(mask_points_mm(body, grid)), margin_mm, None)
+    return column_surfaces(sample_mask(body, grid, frame, lattice), lattice)
+
+
 def _lattice_around(
     points_mm: NDArray[np.float64], margin_mm: float, wall: PosteriorWall | None
 ) -> Lattice:

@@ -13,11 +13,19 @@ from osteoscope.core.grid import Grid
 
 @dataclass(frozen=True)
 class BodyHeights:
-    """Heights of a vertebral body between its endplates, along the vertebra's own axis, mm."""
+    """Heights of a vertebral body between its endplates, along the vertebra's own axis, mm.
+
+    Args:
+        anterior_mm: Just behind the anterior wall.
+        middle_mm: Half-way.
+        posterior_mm: Just in front of the posterior wall.
+        method: How the endplates were found.
+    """
 
     anterior_mm: float
     middle_mm: float
     posterior_mm: float
+    method: str = "endplates of the mask"
 
 
 @dataclass(frozen=True, eq=False)

@@ -133,7 +133,7 @@ def _heights(vertebra: Vertebra) -> dict[str, Measurement | Missing]:
         vertebra.heights.middle_mm,
         vertebra.heights.posterior_mm,
     )
-    method = "distance between the endplates along the vertebra's own axis, mid-sagittal"
+    method = f"height along the vertebra's own axis, mid-sagittal; {vertebra.heights.method}"
     return {
         code: Measurement(code, value, "mm", method, f"{vertebra.level} body")
         for code, value in zip(codes, values, strict=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from osteoscope.anatomy.measure import measure_vertebrae
 from osteoscope.anatomy.quality.examine import examine_scan
+from osteoscope.anatomy.refine import refine_all
 from osteoscope.anatomy.segmenters.file import FileSegmenter
 from osteoscope.anatomy.segmenters.protocol import Segmenter
 from osteoscope.anatomy.vertebra import Vertebra
@@ -185,6 +186,7 @@ class _Found:
         named: NamedCalibration,
         config: ScreenConfig,
     ) -> _Found:
+        vertebrae = refine_all(volume, vertebrae)
         levels = {
             level: measure_level(volume, vertebrae.get(level), level, config)
             for level in config.levels
