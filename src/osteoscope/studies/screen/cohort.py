@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,6 +14,7 @@ from osteoscope.core.config_file import config_as_dict
 from osteoscope.core.errors import InputError
 from osteoscope.io.cohort_table import TABLE_SUFFIXES, CohortScan, read_cohort_table
 from osteoscope.io.discover import discover_scans
+from osteoscope.io.file_state import state_key
 from osteoscope.studies.screen.config import ScreenConfig
 from osteoscope.studies.screen.model import model_state
 from osteoscope.studies.screen.output_folder import check_can_be_made
@@ -166,21 +165,6 @@ def _recorded(out: Path, item: _Item) -> dict[str, Any] | None:
 
 def _item_key(scan: CohortScan, config: ScreenConfig) -> str:
     """Changes with the options, the version, the model and any file's size or time of change."""
-    state = [json.dumps(config_as_dict(config), sort_keys=True), osteoscope.__version__]
-    state.append(model_state(config))
-    for value in asdict(scan).values():
-        if isinstance(value, Path):
-            state.append(f"{value.absolute()}|{_tree_state(value)}")
-    return hashlib.sha256("\n".join(state).encode()).hexdigest()
-
-
-def _tree_state(path: Path) -> str:
-    if path.is_file():
-        stat = path.stat()
-        return f"{stat.st_size}|{stat.st_mtime_ns}"
-    total, newest, count = 0, 0, 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            stat = (Path(folder) / name).stat()
-            total, newest, count = total + stat.st_size, max(newest, stat.st_mtime_ns), count + 1
-    return f"{count}|{total}|{newest}"
+    options = json.dumps(config_as_dict(config), sort_keys=True)
+    paths = [value for value in asdict(scan).values() if isinstance(value, Path)]
+    return state_key([options, osteoscope.__version__, model_state(config)], paths)
