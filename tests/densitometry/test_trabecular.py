@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from osteoscope.anatomy.canal import Canal
 from osteoscope.core.errors import InputError, QualityError
 from osteoscope.core.grid import grid_from_spacing
 from osteoscope.densitometry.trabecular import (
@@ -149,7 +150,48 @@ def test_what_cannot_be_drawn_is_refused_with_what_to_do():
         trabecular_region(vertebra, "guess")
     with pytest.raises(InputError, match="0 to 15 mm"):
         trabecular_region(vertebra, erosion_mm=-1)
-    assert list(REGION_METHODS) == ["eroded-body", "elliptic-mid-body", "whole-vertebra"]
+    with pytest.raises(QualityError, match="no canal"):
+        trabecular_region(vertebra, "eroded-body-straight-cut")
+    behind = dataclasses.replace(vertebra, canal=_canal_behind(vertebra, -30.0))
+    with pytest.raises(QualityError, match="in front of its canal"):
+        trabecular_region(behind, "eroded-body-straight-cut")
+    assert list(REGION_METHODS) == [
+        "eroded-body",
+        "elliptic-mid-body",
+        "whole-vertebra",
+        "eroded-body-straight-cut",
+    ]
+
+
+@pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (3.0, 1.0, 1.0), (3.0, 3.0, 3.0)])
+@pytest.mark.parametrize("plane_mm", [4.0, 9.3, 40.0])
+def test_a_straight_cut_takes_a_slab_off_the_eroded_box(spacing_mm, plane_mm):
+    vertebra = solid_vertebra("box", spacing_mm)
+    cut = dataclasses.replace(vertebra, canal=_canal_behind(vertebra, plane_mm))
+    region = trabecular_region(cut, "eroded-body-straight-cut")
+    left = np.clip((plane_mm - 5.0 + 12.0) / 24.0, 0.0, 1.0)
+    whole_mm3 = _volume_mm3(trabecular_region(vertebra))
+    # The last row of a 3 mm grid holds more than its share at the surface.
+    assert _volume_mm3(region) == pytest.approx(left * whole_mm3, rel=0.06)
+
+
+def test_a_leaning_canal_is_cut_at_its_foremost_end():
+    vertebra = solid_vertebra("box", (1.0, 1.0, 1.0))
+    slope = 0.3
+    leaning = _canal_behind(vertebra, 15.0, (0.0, slope, 1.0))
+    straight = _canal_behind(vertebra, 15.0 - slope * 13.5)
+    one, other = (
+        trabecular_region(dataclasses.replace(vertebra, canal=c), "eroded-body-straight-cut")
+        for c in (leaning, straight)
+    )
+    assert _volume_mm3(one) == pytest.approx(_volume_mm3(other), rel=1e-3)
+
+
+def _canal_behind(vertebra, front_mm, direction=(0.0, 0.0, 1.0)):
+    """A round canal of 8 mm half width whose front lies so far behind the body's centre."""
+    along = np.array(direction) / np.linalg.norm(direction)
+    point = vertebra.centre_mm + np.array([0.0, front_mm + 8.0, 0.0])
+    return Canal(point, along, half_width_mm=8.0, area_mm2=np.pi * 64.0)
 
 
 def test_a_single_voxel_is_handled():

@@ -45,6 +45,16 @@ class Canal:
     half_width_mm: float
     area_mm2: float
 
+    @property
+    def half_depth_mm(self) -> float:
+        """Half of its clear depth: that of an ellipse as wide and as large.
+
+        Where only the cord is known, the canal is taken to be round.
+        """
+        if math.isnan(self.area_mm2):
+            return self.half_width_mm
+        return self.area_mm2 / (math.pi * self.half_width_mm)
+
 
 def mask_points_mm(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
     """(n, 3) LPS points that fill a mask, about 1.6 mm apart whatever the voxels' size.

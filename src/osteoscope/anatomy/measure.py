@@ -115,6 +115,7 @@ def _measure(
             "told apart."
         )
         return replace(bare, withheld=reason)
+    bare = replace(bare, canal=canal)
     core = core_in_front(points, canal)
     if core is None:
         reason = f"No vertebral body stands in front of the canal of {level}."

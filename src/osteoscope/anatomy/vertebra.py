@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscope.anatomy.canal import Canal
 from osteoscope.core.box import Box
 from osteoscope.core.grid import Grid
 
@@ -45,6 +46,7 @@ class Vertebra:
         heights: Body heights; None where an endplate is outside the scan.
         touches: Names of the scan's edges that the mask touches, for example ``("superior",)``.
         withheld: Why body, axes or heights are None; None where all are there.
+        canal: The spinal canal behind the body; None where it was not found.
     """
 
     level: str
@@ -57,3 +59,4 @@ class Vertebra:
     heights: BodyHeights | None
     touches: tuple[str, ...] = ()
     withheld: str | None = None
+    canal: Canal | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -34,7 +35,10 @@ def trabecular_region(
             endplates and posterior wall included. ``elliptic-mid-body``: an elliptic cylinder
             in the anterior half of the body's middle, in the vertebra's own axes.
             ``whole-vertebra``: the mask as it is, arch and cortex included.
-        erosion_mm: Thickness of the layer for ``eroded-body``, 0 to 15 mm; the others ignore it.
+            ``eroded-body-straight-cut``: the eroded body of a vertebra cut off its arch by one
+            straight plane, see :func:`straight_cut`.
+        erosion_mm: Thickness of the layer for ``eroded-body`` and ``eroded-body-straight-cut``, 0
+            to 15 mm; the others ignore it.
 
     Returns:
         Weights on the scan's voxels: the share of each voxel that lies in the region, so that
@@ -74,7 +78,7 @@ def eroded_bodies(vertebra: Vertebra, erosions_mm: Sequence[float]) -> tuple[Reg
     """
     for erosion_mm in erosions_mm:
         _check_erosion(erosion_mm)
-    field = depth_field(_body(vertebra), vertebra.grid)
+    field = _depth(vertebra)
     return tuple(_eroded(vertebra, field, erosion_mm) for erosion_mm in erosions_mm)
 
 
@@ -96,7 +100,7 @@ def eroded_body_with_neighbours(
         QualityError: No body, or nothing is left of it at ``erosion_mm``.
     """
     _check_erosion(erosion_mm)
-    field = depth_field(_body(vertebra), vertebra.grid)
+    field = _depth(vertebra)
     region = _eroded(vertebra, field, erosion_mm)
     depths = (max(0.0, erosion_mm - step_mm), erosion_mm + step_mm)
     deepest = float(field.depth_mm.max())
@@ -118,6 +122,62 @@ def _eroded(vertebra: Vertebra, field: DepthField, erosion_mm: float) -> Region:
             "or check the segmentation."
         )
     return _region(vertebra, f"body eroded {erosion_mm:g} mm", field.box, weights)
+
+
+@lru_cache(maxsize=1)
+def _depth(vertebra: Vertebra) -> DepthField:
+    """The body's depth field; the last one is kept, since several methods of a level use it."""
+    return depth_field(_body(vertebra), vertebra.grid)
+
+
+def straight_cut(vertebra: Vertebra, erosion_mm: float) -> Region:
+    """The eroded body of a vertebra that is cut straight at the canal's foremost point.
+
+    The quick way of many automatic tools and one-off scripts: no axes of the vertebra are
+    estimated; what lies in front of a coronal plane of the scan is the body, and the plane is laid
+    through the most anterior point of the spinal canal in the slices that the label occupies. Use
+    it to compare with numbers that were read so. In a vertebra that leans, the plane takes away
+    the back of the body: of the region in the shared real L1, which leans 12 degrees, two
+    thirds are left, a dense focus weighs more in them, and their mean is 119 HU where it is 113 in
+    the whole body. The assessment's default is therefore the whole body.
+
+    The canal's front is its axis less half of its depth, seen in the mask's shadow. A voxel of the
+    eroded body counts with its share that lies ``erosion_mm`` or more in front of the plane.
+
+    Args:
+        vertebra: Masks on the scan's canonical voxels.
+        erosion_mm: Depth below the body's surface and below the plane, 0 to 15 mm.
+
+    Raises:
+        InputError: A depth outside 0 to 15 mm.
+        QualityError: No body or no canal, or nothing is left in front of the plane.
+    """
+    _check_erosion(erosion_mm)
+    field = _depth(vertebra)
+    plane = _canal_front_row(vertebra) - erosion_mm / float(vertebra.grid.spacing_mm[1])
+    rows = np.arange(field.box[1].start, field.box[1].stop)
+    # A row reaches half a voxel to either side of its centre.
+    share = np.clip(plane - (rows - 0.5), 0.0, 1.0).astype(np.float32)
+    weights = field.share_deeper_than(erosion_mm) * share[:, None]
+    if not np.any(weights > 0):
+        raise QualityError(
+            f"Nothing of the {vertebra.level} body lies {erosion_mm:g} mm in front of its canal's "
+            "foremost point; choose the eroded body instead."
+        )
+    return _region(vertebra, f"body cut straight, eroded {erosion_mm:g} mm", field.box, weights)
+
+
+def _canal_front_row(vertebra: Vertebra) -> float:
+    """Row (index along the second axis) of the canal's foremost point beside the label's slices."""
+    if vertebra.canal is None:
+        raise QualityError(_no(vertebra, "canal", "choose the eroded body instead"))
+    grid, canal = vertebra.grid, vertebra.canal
+    z, y, _ = grid.world_mm_to_index(canal.point_mm)
+    along_z, along_y, _ = grid.world_mm_to_index(canal.point_mm + canal.direction) - (z, y, 0.0)
+    slices = bounding_box(vertebra.mask)[0]
+    ends = np.array([slices.start, slices.stop - 1], dtype=np.float64)
+    half_depth = canal.half_depth_mm / float(grid.spacing_mm[1])
+    return float(np.min(y + (ends - z) * along_y / along_z)) - half_depth
 
 
 def _elliptic(vertebra: Vertebra, erosion_mm: float) -> Region:
@@ -142,6 +202,7 @@ REGION_METHODS: Mapping[str, Callable[[Vertebra, float], Region]] = MappingProxy
         "eroded-body": _eroded_body,
         "elliptic-mid-body": _elliptic,
         "whole-vertebra": _whole,
+        "eroded-body-straight-cut": straight_cut,
     }
 )
 """Every way of drawing the region, by the name that ``--method`` takes."""

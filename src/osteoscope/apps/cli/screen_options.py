@@ -96,7 +96,8 @@ Level = Annotated[
 Method = Annotated[
     str | None,
     typer.Option(
-        help="Trabecular region: eroded-body, elliptic-mid-body or whole-vertebra.",
+        help="Trabecular region: eroded-body, elliptic-mid-body, whole-vertebra or "
+        "eroded-body-straight-cut.",
         show_default="eroded-body",
         rich_help_panel=_HOW,
     ),

@@ -80,7 +80,7 @@ def _region(vertebra: Vertebra, config: ScreenConfig) -> tuple[Region, tuple[Reg
     """The assessed region, and where its surface might lie instead."""
     if config.method == DEFAULT_METHOD:
         return eroded_body_with_neighbours(vertebra, config.erosion_mm, REGION_STEP_MM)
-    return trabecular_region(vertebra, config.method), ()
+    return trabecular_region(vertebra, config.method, erosion_mm=config.erosion_mm), ()
 
 
 def _trabecular(
