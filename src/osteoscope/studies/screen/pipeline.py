@@ -12,6 +12,7 @@ from typing import Any
 
 from osteoscope.anatomy.measure import measure_vertebrae
 from osteoscope.anatomy.quality.examine import examine_scan
+from osteoscope.anatomy.quality.verdict import known_contrast, withheld_levels
 from osteoscope.anatomy.refine import refine_all
 from osteoscope.anatomy.segmenters.file import FileSegmenter
 from osteoscope.anatomy.segmenters.protocol import Segmenter
@@ -29,8 +30,6 @@ from osteoscope.reporting.result_schema import validate_result
 from osteoscope.studies.screen.assess import (
     Conclusion,
     conclude,
-    known_contrast,
-    withheld_levels,
 )
 from osteoscope.studies.screen.calibrate import NamedCalibration, read_calibration
 from osteoscope.studies.screen.classify import Classified, ModelView, classified

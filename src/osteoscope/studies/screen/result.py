@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from osteoscope.anatomy.quality.verdict import withheld_levels
 from osteoscope.core.config_file import config_as_dict
 from osteoscope.core.flag import Flag
 from osteoscope.core.measurement import Measurement, Missing
@@ -17,7 +18,7 @@ from osteoscope.densitometry.criteria import CRITERIA, Band
 from osteoscope.io.scan import ScanReading
 from osteoscope.io.series_summary import SeriesSummary
 from osteoscope.reporting.result_schema import SCHEMA_VERSION
-from osteoscope.studies.screen.assess import Conclusion, withheld_levels
+from osteoscope.studies.screen.assess import Conclusion
 from osteoscope.studies.screen.config import ScreenConfig
 from osteoscope.studies.screen.intervals import interval_dict
 from osteoscope.studies.screen.measure import LevelResult

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscope.anatomy.quality.examine import examine_scan
+from osteoscope.anatomy.quality.verdict import known_contrast, withheld_levels
 from osteoscope.anatomy.vertebra import Vertebra
 from osteoscope.core.box import inward
 from osteoscope.core.errors import InputError, QualityError
@@ -77,8 +78,8 @@ def baseline_columns(
     regions = {level: found[1] for level, found in medians.items() if isinstance(found, tuple)}
     weights = {level: _on_its_crop(r, scan.vertebrae[level]) for level, r in regions.items()}
     flags = examine_scan(scan.volume, scan.labels, scan.vertebrae, wanted, weights=weights)
-    withheld = {level: _withheld(flags, level) for level in wanted}
-    enhanced = _enhanced(flags, scan.volume)
+    withheld = withheld_levels(flags, wanted)
+    enhanced = known_contrast(flags, scan.volume.acquisition)
     t_score = _virtual_t(scan, config, flags, age_years=age_years, enhanced=enhanced)
     shared = {
         "virtual_dxa_t": None if isinstance(t_score, Missing) else t_score,
@@ -87,7 +88,7 @@ def baseline_columns(
     }
     columns = {}
     for level, found in medians.items():
-        reason = withheld[level] or (found.reason if isinstance(found, Missing) else "")
+        reason = withheld.get(level, "") or (found.reason if isinstance(found, Missing) else "")
         columns[level] = {
             "l1_hu": found[0] if isinstance(found, tuple) and not reason else None,
             "l1_hu_reason": reason,
@@ -115,19 +116,6 @@ def _on_its_crop(region: Region, vertebra: Vertebra) -> NDArray[np.float32]:
     return weights
 
 
-def _withheld(flags: Sequence[Flag], level: str) -> str:
-    """Why a level is withheld, empty where it is not; a flag of the whole scan holds for all."""
-    return " ".join(f.message for f in flags if f.effect == "withhold" and f.level in (None, level))
-
-
-def _enhanced(flags: Sequence[Flag], volume: Volume) -> bool | None:
-    """Whether the scan is contrast-enhanced, by header and aorta together; None: neither tells."""
-    codes = {flag.code for flag in flags}
-    if "contrast_enhanced" in codes:
-        return True
-    return volume.acquisition.contrast_enhanced if "contrast_unknown" in codes else False
-
-
 def _virtual_t(
     scan: LabelledVolume,
     config: PrepareConfig,
@@ -144,10 +132,11 @@ def _virtual_t(
         return Missing(code, "The scan is contrast-enhanced.")
     if age_years is not None and age_years < ADULT_YEARS:
         return Missing(code, f"There is no T-score below {ADULT_YEARS:g} years.")
+    withheld = withheld_levels(flags, DXA_LEVELS)
     for level in DXA_LEVELS:
         metal = any(f.code == "metal_in_region" and f.level == level for f in flags)
-        if metal or (reason := _withheld(flags, level)):
-            return Missing(code, f"Metal lies at {level}." if metal else reason)
+        if metal or level in withheld:
+            return Missing(code, f"Metal lies at {level}." if metal else withheld[level])
     try:
         found = virtual_dxa(
             scan.volume,
