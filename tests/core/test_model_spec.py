@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,12 +45,21 @@ def made(**changes: Any) -> ModelSpec:
         "conformal": Conformal(0.9, "lac", (0.7, 0.8, 0.9)),
         "guard": GUARD,
         "sources": {"store": "sha256:00"},
-        "metrics": {"auc": (0.9, 0.85, 0.95, 60)},
+        "metrics": {"macro_auc": (0.9, 0.85, 0.95, 60)},
+        "refers_to": (0.4, 0.35, 0.25),
+        "test_simulated": True,
     }
     return ModelSpec(**{**values, **changes})
 
 
-@pytest.mark.parametrize("changes", [{}, {"guard": None, "conformal": None, "metrics": {}}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"guard": None, "conformal": None, "metrics": {}},
+        {"refers_to": None, "test_simulated": None},
+    ],
+)
 def test_a_description_is_read_back_as_it_was_written(changes: dict[str, Any]) -> None:
     spec = made(**changes)
     text = spec.to_json()
@@ -79,6 +89,11 @@ def test_any_number_and_text_survives(temperature: float, tau: float, training: 
         ("prior", [0.5, 0.5], "prior must hold 3 values"),
         ("prior", [0.5, 0.3, 0.1], "add up to 1"),
         ("prior", [1.0, 0.0, 0.0], "between 0 and 1"),
+        ("refers_to", [0.5, 0.5], "refers_to must hold 3 values"),
+        ("refers_to", [0.5, 0.3, 0.1], "refers_to must hold shares"),
+        ("refers_to", [1.0, 0.0, 0.0], "refers_to must hold shares"),
+        ("refers_to", "even", "refers_to"),
+        ("test_simulated", "no", "test_simulated"),
         ("classes", ["a", "a", "b"], "classes"),
         ("windows", [[800.0, -200.0]], "must rise"),
         ("windows", [], "windows"),
@@ -86,7 +101,7 @@ def test_any_number_and_text_survives(temperature: float, tau: float, training: 
         ("crop", {"levels": ["L1"]}, "crop"),
         ("conformal", {"coverage": 1.0, "method": "lac", "thresholds": [0.5]}, "coverage"),
         ("conformal", {"coverage": 0.9, "method": "lac", "thresholds": []}, "thresholds"),
-        ("metrics", {"auc": [0.9, 0.8]}, "metrics.auc"),
+        ("metrics", {"macro_auc": [0.9, 0.8]}, "metrics.macro_auc"),
         ("metrics", [1], "metrics"),
         ("sources", {"store": 1}, "sources"),
         ("licence", " ", "licence"),
@@ -129,9 +144,40 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
         ("scale_below", (0.0, 1.0)),
         ("components", ((1.0,), (1.0,))),
         ("residual_variance", 0.0),
+        ("quantile", 1.0),
+        ("subjects", (100, 0)),
     ],
 )
 def test_a_guard_whose_parts_do_not_fit_is_refused(name: str, value: Any) -> None:
     values = {field: getattr(GUARD, field) for field in GUARD.__dataclass_fields__}
     with pytest.raises(ModelError):
         Guard(**{**values, name: value})
+
+
+def test_a_file_that_does_not_say_what_its_probabilities_refer_to_says_that_it_is_not_known() -> (
+    None
+):
+    values = json.loads(made().to_json())
+    del values["refers_to"]
+    assert ModelSpec.from_json(json.dumps(values)).refers_to is None
+
+
+@pytest.mark.parametrize(
+    ("trained", "tested", "marked"),
+    [(True, None, True), (False, None, False), (True, False, False), (False, True, True)],
+)
+def test_metrics_are_marked_by_who_was_tested(
+    trained: bool, tested: bool | None, marked: bool
+) -> None:
+    assert made(simulated=trained, test_simulated=tested).metrics_simulated is marked
+
+
+@pytest.mark.parametrize(
+    ("crops", "rate"),
+    [(20, 19 / 21), (39, 0.95), (78, 77 / 79), (98, 97 / 99), (99, 0.98), (2000, 0.98)],
+)
+def test_a_guard_promises_no_more_than_its_validation_crops_can_keep(
+    crops: int, rate: float
+) -> None:
+    """Two maxima of n: both are met by a new crop at 1 - 2 / (n + 1) or more."""
+    assert replace(GUARD, subjects=(100, crops)).pass_rate == pytest.approx(rate)

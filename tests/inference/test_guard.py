@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -218,6 +219,43 @@ def test_no_more_than_the_stated_share_of_the_validation_crops_lies_beyond(
     assert beyond.mean() <= (1 - quantile) / 2 + 1e-9
 
 
+def _share_that_passes(guard: Guard, generator: np.random.Generator, crops: int) -> float:
+    """Of new crops with normal statistics and embeddings, by the distances' definitions."""
+    statistics = generator.normal(size=(crops, len(STATISTICS)))
+    away = statistics - np.array(guard.centre)
+    scaled = np.abs(away) / np.where(away < 0, guard.scale_below, guard.scale_above)
+    centred = generator.normal(size=(crops, 3)) - np.array(guard.embedding_centre)
+    axes = np.array(guard.components)
+    along = centred @ axes.T
+    squared = (along**2 / np.array(guard.variances)).sum(axis=1)
+    squared += ((centred - along @ axes) ** 2).sum(axis=1) / guard.residual_variance
+    known = (scaled.max(axis=1) <= guard.statistics_limit) & (
+        np.sqrt(squared) <= guard.embedding_limit
+    )
+    return float(known.mean())
+
+
+@pytest.mark.parametrize("crops", [20, 39, 78])
+def test_new_crops_pass_at_the_promised_rate_however_few_set_the_limits(crops: int) -> None:
+    """Each limit is the largest of n: a new distance is below it in n of n + 1 draws on average.
+
+    Statistics and embeddings are independent here, so both limits hold in (n / (n + 1))^2, just
+    above the promise of 1 - 2 / (n + 1), which needs no independence.
+    """
+    generator = np.random.default_rng(crops)
+    k, draws = len(STATISTICS), 250
+
+    def of(n: int) -> GuardSample:
+        return GuardSample(generator.normal(size=(n, k)), generator.normal(size=(n, 3)))
+
+    guards = [fit_guard(of(60), of(crops), quantile=0.98) for _ in range(draws)]
+    shares = [_share_that_passes(guard, generator, 200) for guard in guards]
+    expected = (crops / (crops + 1)) ** 2
+    assert np.mean(shares) == pytest.approx(expected, abs=4 * np.std(shares) / math.sqrt(draws))
+    assert guards[0].pass_rate == pytest.approx(expected, abs=1.01 / (crops + 1) ** 2)
+    assert guards[0].pass_rate < expected
+
+
 def test_the_statistics_are_what_they_say() -> None:
     crop = np.full(CROP.shape, OUTSIDE_HU, dtype=np.int16)
     crop[4:24, 10:30, 12:36] = 100
@@ -239,6 +277,11 @@ def test_the_noise_is_the_standard_deviation_of_white_noise() -> None:
 def test_a_rim_over_the_core_is_seen() -> None:
     assert crop_statistics(crop_of(150), CROP)["rim_step_hu"] == pytest.approx(250, abs=15)
     assert abs(crop_statistics(_liver(crop_of()), CROP)["rim_step_hu"]) < 5
+
+
+def test_a_crop_that_shows_nothing_is_named_before_a_guard_learns_from_it() -> None:
+    with pytest.raises(InputError, match=r"Crop 2 of the 3 .* shows 0.00 cm3.*; leave it out\."):
+        statistics_rows([crop_of(), _empty(crop_of()), crop_of()], CROP)
 
 
 def test_too_few_crops_and_odd_quantiles_are_refused() -> None:

@@ -35,7 +35,8 @@ def spec(**changes: object) -> ModelSpec:
         "licence": "Apache-2.0",
         "adjust": Adjustment("subtract", 0.0),
         "conformal": Conformal(0.9, "lac", (0.8,)),
-        "metrics": {"auc": (0.9, 0.8, 0.95, 60)},
+        "metrics": {"macro_auc": (0.9, 0.8, 0.95, 60)},
+        "refers_to": (0.5, 0.3, 0.2),
     }
     return ModelSpec(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -29,7 +29,7 @@ EVIDENCE = {
     "unit": "HU",
     "embedding_distance": 2.0,
     "embedding_limit": 4.0,
-    "quantile": 0.98,
+    "pass_rate": 0.9672,
     "reference_crops": 300,
     "validation_crops": 60,
 }
@@ -38,14 +38,19 @@ ENTRY: dict[str, Any] = {
         "name": "small L1 network",
         "digest": "sha256:" + "a" * 64,
         "simulated": True,
+        "test_simulated": True,
         "training": "600 simulated patients.",
         "licence": "Apache-2.0",
         "runtime": "onnxruntime 1.20.0",
-        "metrics": {"auc": {"value": 0.91, "low": 0.86, "high": 0.95, "n": 120}},
+        "metrics": {
+            "macro_auc": {"value": 0.91, "low": 0.86, "high": 0.95, "n": 120},
+            "log_loss": {"value": 0.77, "low": 0.7, "high": 0.8, "n": 120},
+        },
     },
     "level": "L1",
     "category": "osteopenia",
     "probabilities": {"normal": 0.12, "osteopenia": 0.64, "osteoporosis": 0.24},
+    "refers_to": {"normal": 0.38, "osteopenia": 0.34, "osteoporosis": 0.28},
     "set": {"classes": ["osteopenia", "osteoporosis"], "coverage": 0.9, "method": "lac"},
     "t_score": -1.87,
     "agreement": {
@@ -93,8 +98,11 @@ def test_the_section_says_class_set_agreement_and_doubts() -> None:
     assert "Thick slices" in text
     assert ENTRY["doubts"][0] in text
     assert "within 1.2 spreads of the middle (limit 3.5)" in text
-    assert "60 validation crops set them" in text
+    plain = text.replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert "let at least 96.7 % of such crops pass; 60 validation crops set them" in plain
+    assert "AUC, each class against the rest, mean 0.910" in text
     assert "0.910, 95 % interval 0.860 to 0.950, 120 simulated test subjects" in text
+    assert "og loss" not in text
     assert "600 simulated patients." in text
     assert "sha256:aaaa" in text
 
@@ -107,10 +115,33 @@ def test_a_model_of_simulated_patients_says_so_whatever_it_answers() -> None:
 
 
 def test_a_model_of_real_patients_is_not_marked() -> None:
-    model = copy.deepcopy(ENTRY["model"]) | {"simulated": False}
+    model = copy.deepcopy(ENTRY["model"]) | {"simulated": False, "test_simulated": False}
     text = section_of(result_with(model=model, doubts=[]))
     assert "simulated patients only" not in text
     assert "120 test subjects" in text
+
+
+def test_tests_on_simulated_subjects_are_marked_whoever_it_was_trained_on() -> None:
+    model = copy.deepcopy(ENTRY["model"]) | {"simulated": False}
+    text = section_of(result_with(model=model, doubts=[]))
+    assert "simulated patients only" not in text
+    assert "120 simulated test subjects" in text
+
+
+def test_the_probabilities_say_for_whom_they_are() -> None:
+    text = section_of(result_with()).replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert (
+        "for people of whom 38 % are normal, 34 % have osteopenia and 28 % have osteoporosis; "
+        "among others they shift"
+    ) in text
+    unknown = section_of(result_with(refers_to=None))
+    assert "people of whom" not in unknown
+    assert "It is not known how common each class is" in unknown
+
+
+def test_a_model_without_a_guard_says_so() -> None:
+    text = section_of(result_with(guard={"known": None, "reason": None, "evidence": {}}))
+    assert "Not checked: the model has no guard." in text
 
 
 def test_a_withheld_class_shows_the_reason_and_no_class() -> None:
@@ -155,6 +186,9 @@ def test_texts_of_a_model_are_escaped() -> None:
     [
         ({"probabilities": {"normal": 1.5, "osteopenia": -0.5}}, "classification.probabilities"),
         ({"model": None}, "classification.model"),
+        ({"refers_to": {"normal": 0.5, "osteopenia": 0.5}}, "refers_to: must name the classes"),
+        ({"refers_to": dict.fromkeys(ENTRY["refers_to"], 0.5)}, "refers_to: must add up to 1"),
+        ({"refers_to": "even"}, "classification.refers_to"),
         ({"extra": 1}, "unknown key 'extra'"),
         ({"guard": {"known": True}}, "classification.guard"),
         ({"agreement": ENTRY["agreement"] | {"verdict": "maybe"}}, "agreement.verdict"),

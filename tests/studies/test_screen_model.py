@@ -89,11 +89,14 @@ def test_the_screen_says_what_the_model_says_of_the_crop(
     assert entry["t_score"] == pytest.approx(answer.t_score, abs=0.05)
     assert entry["set"]["coverage"] == 0.9
     assert entry["level"] == "L1"
+    assert entry["refers_to"] == dict(zip(CLASSES, spec().refers_to or (), strict=True))
     assert entry["model"]["simulated"] is True
+    assert entry["model"]["test_simulated"] is True
     assert entry["model"]["digest"].startswith("sha256:")
     assert any("simulated patients only" in doubt for doubt in entry["doubts"])
     assert any("no guard" in doubt for doubt in entry["doubts"])
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "These probabilities are for people of whom" in page
     assert "Model trained on simulated patients only" in page
     assert "Where the model looked" in page
     lines = [line for line in summary_lines(result) if line.startswith("model")]
@@ -114,6 +117,20 @@ def test_a_model_changes_nothing_that_was_measured(
         "withheld": "No model was asked (--model none).",
         "model": None,
     }
+
+
+def test_what_a_model_does_not_say_of_its_probabilities_is_null(
+    patient: tuple[SimulatedPatient, Path], tmp_path: Path
+) -> None:
+    """Also: trained on simulated patients and tested on others is not "not known"."""
+    _, folder = patient
+    path = write_tiny(tmp_path / "m.onnx", spec(refers_to=None, test_simulated=False))
+    entry = screened(folder, tmp_path / "out", model=str(path))["classification"]
+    assert entry["refers_to"] is None
+    assert entry["model"]["test_simulated"] is False
+    doubts = [doubt for doubt in entry["doubts"] if "simulated patients only" in doubt]
+    assert len(doubts) == 1
+    assert "numbers on test subjects" in doubts[0]
 
 
 def test_what_quality_withholds_the_model_does_not_answer(

@@ -66,7 +66,8 @@ class Guard:
         variances: (r) variance along each.
         residual_variance: Mean squared distance from the space of the components.
         embedding_limit: Largest distance in that space that still counts as known.
-        quantile: Share of the validation crops that both limits together are made to let pass.
+        quantile: Share of its own kind that both limits together were asked to let pass; see
+            :attr:`pass_rate` for what can be promised.
         subjects: Number of reference and of validation crops.
     """
 
@@ -91,6 +92,24 @@ class Guard:
         _check(all(len(row) == f for row in self.components), f"guard.components need {f} columns")
         positive = (*self.scale_below, *self.scale_above, *self.variances, self.residual_variance)
         _check(all(value > 0 for value in positive), "the guard's spreads must be above 0")
+        _check(0 < self.quantile < 1, "guard.quantile must lie in (0, 1)")
+        _check(self.subjects[1] >= 1, "guard.subjects must count a validation crop or more")
+
+    @property
+    def pass_rate(self) -> float:
+        """Share of new crops of its own kind that pass at least: ``min(quantile, 1 - 2/(n + 1))``.
+
+        A limit is one of the n validation distances. A new crop is as likely as any of them to
+        take each of the n + 1 ranks, so it lies beyond the r-th smallest with probability
+        ``1 - r/(n + 1)`` at most. The rank r is ``(n + 1)(1 + quantile)/2``, rounded up, or n where
+        that is more than n: then even the largest distance is exceeded once in n + 1. There are two
+        limits, so at most the sum of the two shares is withheld: ``1 - quantile``, or ``2/(n + 1)``
+        where n is too small. 98 % needs 99 validation crops; 39 reach 95 %.
+
+        It is a mean over draws of the validation crops, and holds where each of them, and the new
+        one, is another patient's.
+        """
+        return min(self.quantile, 1 - 2 / (self.subjects[1] + 1))
 
 
 @dataclass(frozen=True)
@@ -103,7 +122,8 @@ class ModelSpec:
         windows: HU windows (low, high), one an input channel.
         classes: Names of the classes in the order of the outputs.
         prior: Share of each class among the training subjects; adds up to 1.
-        simulated: Whether it was trained on simulated subjects only.
+        simulated: Whether its training and validation subjects are all simulated; where some are,
+            ``training`` says so.
         training: What it was trained on and how, a sentence or two for a report.
         licence: Licence of the weights.
         kind: The study that the model belongs to.
@@ -113,6 +133,11 @@ class ModelSpec:
         guard: What counts as unknown to the model, or None: then nothing is withheld for it.
         sources: Digest by name of what it was made from (store, split, weights).
         metrics: Value, lower and upper end of the 95 % interval and n by name, on test subjects.
+        refers_to: Share of each class among the people for whom the probabilities hold, adding up
+            to 1: even shares, those of the training set, or others; None where it is not known.
+            Among people of other shares the probabilities shift by Bayes' rule.
+        test_simulated: Whether test subjects behind ``metrics`` are simulated; None where the run
+            did not say.
 
     Raises:
         ModelError: A field is missing, out of its range or contradicts another.
@@ -133,6 +158,8 @@ class ModelSpec:
     guard: Guard | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, tuple[float, float, float, int]] = field(default_factory=dict)
+    refers_to: tuple[float, ...] | None = None
+    test_simulated: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("name", "training", "licence"):
@@ -141,11 +168,9 @@ class ModelSpec:
         _check(n >= 2 and len(set(self.classes)) == n, "classes must be two or more names")
         _check(bool(self.windows), "windows must hold at least one")
         _check(all(low < high for low, high in self.windows), "each window must rise")
-        _check(len(self.prior) == n, f"prior must hold {n} values")
-        _check(
-            all(0 < p < 1 for p in self.prior) and abs(sum(self.prior) - 1) <= _SUM_TOLERANCE,
-            "prior must hold shares between 0 and 1 that add up to 1",
-        )
+        _check_shares("prior", self.prior, n)
+        if self.refers_to is not None:
+            _check_shares("refers_to", self.refers_to, n)
         _check(self.temperature > 0, f"temperature must be above 0, not {self.temperature}")
         if self.conformal is not None:
             _check(0 < self.conformal.coverage < 1, "conformal.coverage must lie in (0, 1)")
@@ -156,6 +181,11 @@ class ModelSpec:
         _check(_finite(config_as_dict(self)), "every number must be finite")
         object.__setattr__(self, "sources", _texts(self.sources))
         object.__setattr__(self, "metrics", _estimates(self.metrics))
+
+    @property
+    def metrics_simulated(self) -> bool:
+        """Whether ``metrics`` are to be marked simulated; where it is not said, as the training."""
+        return self.simulated if self.test_simulated is None else self.test_simulated
 
     def to_json(self) -> str:
         """The description as JSON, keys sorted: the same spec gives the same text."""
@@ -196,6 +226,14 @@ class ModelSpec:
 def _check(holds: bool, rule: str) -> None:
     if not holds:
         raise ModelError(f"The model's description cannot be used: {rule}; export the model again.")
+
+
+def _check_shares(name: str, shares: tuple[float, ...], n: int) -> None:
+    _check(len(shares) == n, f"{name} must hold {n} values")
+    _check(
+        all(0 < share < 1 for share in shares) and abs(sum(shares) - 1) <= _SUM_TOLERANCE,
+        f"{name} must hold shares between 0 and 1 that add up to 1",
+    )
 
 
 def _finite(value: Any) -> bool:

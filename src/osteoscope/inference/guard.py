@@ -70,7 +70,20 @@ class GuardVerdict:
 
 
 def statistics_rows(crops_hu: Sequence[NDArray[np.int16]], spec: CropSpec) -> NDArray[np.float64]:
-    """(n, k) crop statistics of several crops, for :class:`GuardSample`."""
+    """(n, k) crop statistics of several crops, for :class:`GuardSample`.
+
+    Raises:
+        InputError: A crop shows less than any vertebra: :func:`check_crop` withholds such a crop
+            under any guard, so none can be learned from it.
+    """
+    for number, crop in enumerate(crops_hu, start=1):
+        volume_cm3 = inside_cm3(crop, spec)
+        if volume_cm3 < SMALLEST_CM3:
+            raise InputError(
+                f"Crop {number} of the {len(crops_hu)} that the guard is to learn from shows "
+                f"{volume_cm3:.2f} cm3, and a vertebra has at least {SMALLEST_CM3:g} cm3; leave it "
+                "out."
+            )
     return np.array([list(crop_statistics(crop, spec).values()) for crop in crops_hu])
 
 
@@ -86,12 +99,14 @@ def fit_guard(reference: GuardSample, validation: GuardSample, *, quantile: floa
     Each limit is the order statistic of the validation crops that lets the share
     ``(1 + quantile) / 2`` of new ones pass (rank ``ceil((n + 1) (1 + quantile) / 2)``, as in
     split conformal prediction), so that both together withhold at most ``1 - quantile`` of crops
-    of the same kind; where n is too small for that rank, the largest distance is the limit.
+    of the same kind. Where n is too small for that rank, the largest distance is the limit, and
+    less is promised: :attr:`osteoscope.core.model_spec.Guard.pass_rate`.
 
     Args:
         reference: Crops that the distances are measured from: the training subjects'.
         validation: Crops of other subjects.
-        quantile: Share of the model's own kind that is to pass, in (0.5, 1).
+        quantile: Share of the model's own kind that is to pass, in (0.5, 1); kept where there are
+            ``2 / (1 - quantile) - 1`` validation crops or more (99 for 0.98).
 
     Raises:
         InputError: Fewer than 20 crops on either side, or a quantile out of range.
@@ -172,7 +187,7 @@ def check_crop(
         "unit": STATISTICS[name][0],
         "embedding_distance": round(distance, 3),
         "embedding_limit": round(guard.embedding_limit, 3),
-        "quantile": guard.quantile,
+        "pass_rate": round(guard.pass_rate, 4),
         "reference_crops": guard.subjects[0],
         "validation_crops": guard.subjects[1],
     }

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from osteoscope.reporting.model_metrics import MODEL_METRICS
 from osteoscope.reporting.wording import bare, evidence_text, number, percent, spelt
 
-_METRICS: Mapping[str, str] = {
-    "auc": "AUC (macro, one against the rest)",
-    "accuracy": "Accuracy",
-    "sensitivity": "Sensitivity (macro)",
-    "specificity": "Specificity (macro)",
-    "coverage": "Coverage of the sets",
-}
 _VERDICTS = {"agrees": "none", "disagrees": "withhold", "not assessed": "warn"}
 """The tag's colour for each word of the agreement."""
 
@@ -42,9 +36,27 @@ def classification_content(result: Mapping[str, Any]) -> dict[str, Any] | None:
     if "withheld" in entry:
         return content
     return content | {
+        "refers_to": _refers_to_words(entry["refers_to"]),
         "set": _set_words(entry["set"]),
         "tag": _VERDICTS[entry["agreement"]["verdict"]],
     }
+
+
+def _refers_to_words(shares: Mapping[str, float] | None) -> str:
+    """The people for whom the probabilities hold, in a sentence."""
+    if shares is None:
+        return (
+            "It is not known how common each class is among the people for whom these "
+            "probabilities hold: read their order, not their size."
+        )
+    named = [
+        f"{percent(share)} {'are' if name == 'normal' else 'have'} {name}"
+        for name, share in shares.items()
+    ]
+    return (
+        f"These probabilities are for people of whom {', '.join(named[:-1])} and {named[-1]}; "
+        "among others they shift towards the classes that are more common there."
+    )
 
 
 def _set_words(found: Mapping[str, Any] | None) -> str:
@@ -77,9 +89,9 @@ def _guard_words(guard: Mapping[str, Any] | None) -> str | None:
         f"{bare(evidence['statistics_distance'], '1', 1)} spreads of the middle (limit "
         f"{bare(evidence['statistics_limit'], '1', 1)}), the network’s own picture of it within "
         f"{bare(evidence['embedding_distance'], '1', 1)} (limit "
-        f"{bare(evidence['embedding_limit'], '1', 1)}). The limits are made to let "
-        f"{percent(evidence['quantile'])} of such crops pass; {evidence['validation_crops']} "
-        "validation crops set them."
+        f"{bare(evidence['embedding_limit'], '1', 1)}). The limits let at least "
+        f"{number(evidence['pass_rate'] * 100, '%')} of such crops pass; "
+        f"{evidence['validation_crops']} validation crops set them."
     )
 
 
@@ -90,13 +102,14 @@ def _evidence(guard: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str, int]]:
-    """Name, value, interval and n of each."""
+    """Words, value, interval and n of those that a card shows."""
     return [
         (
-            _METRICS.get(name, spelt(name)),
+            words,
             number(found["value"], "", 3),
             f"{bare(found['low'], '', 3)} to {bare(found['high'], '', 3)}",
             found["n"],
         )
-        for name, found in metrics.items()
+        for name, words in MODEL_METRICS.items()
+        if (found := metrics.get(name)) is not None
     ]

@@ -6,29 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from osteoscope.core.model_spec import ModelSpec
+from osteoscope.core.model_spec import Guard, ModelSpec
+from osteoscope.reporting.model_metrics import MODEL_METRICS
 from osteoscope.reporting.tables import TextTable, as_markdown
 from osteoscope.reporting.templating import write_whole
 
-_SHOWN = (
-    "macro_auc",
-    "auc_osteoporosis",
-    "accuracy",
-    "macro_sensitivity",
-    "macro_specificity",
-    "weighted_f1",
-    "sensitivity_osteoporosis",
-    "specificity_osteoporosis",
-    "quadratic_kappa",
-    "brier",
-    "ece",
-    "t_score_mae",
-    "t_score_bias",
-)
-
-_SIMULATED = (
-    "**Trained on simulated subjects only.** No patient's image went into it, and nothing here "
-    "says how it does on patients."
+_SIMULATED = "**Trained on simulated subjects only.** No patient's image went into its training"
+_NO_GUARD = (
+    "none. A crop of anything is answered: nothing checks whether the model knows such crops."
 )
 
 
@@ -51,7 +36,8 @@ def model_card(spec: ModelSpec, record: Mapping[str, Any]) -> str:
     """The card as Markdown; every number in it comes from the run."""
     parts = [f"# {spec.name}"]
     if spec.simulated:
-        parts.append(_SIMULATED)
+        unknown = ", and nothing here says how it does on patients."
+        parts.append(_SIMULATED + (unknown if spec.metrics_simulated or not spec.metrics else "."))
     parts += [
         f"A research model. Not a medical device.\n\n{spec.training}",
         _use(spec),
@@ -81,13 +67,14 @@ def _use(spec: ModelSpec) -> str:
 def _performance(spec: ModelSpec) -> str:
     if not spec.metrics:
         return "## Performance\n\nThe run had no test subjects; nothing is known of it."
-    known = [name for name in _SHOWN if name in spec.metrics]
     rows = []
-    for name in known:
+    for name, words in MODEL_METRICS.items():
+        if name not in spec.metrics:
+            continue
         value, low, high, n = spec.metrics[name]
-        rows.append((name, f"{value:.3f}", f"{low:.3f} to {high:.3f}", str(n)))
+        rows.append((words, f"{value:.3f}", f"{low:.3f} to {high:.3f}", str(n)))
     table = TextTable(
-        "Test subjects" + (" (simulated)" if spec.simulated else ""),
+        "Test subjects" + (" (simulated)" if spec.metrics_simulated else ""),
         ("metric", "value", "95 % interval", "n"),
         tuple(rows),
         ("Nothing was chosen on these subjects.",),
@@ -96,28 +83,46 @@ def _performance(spec: ModelSpec) -> str:
 
 
 def _answer(spec: ModelSpec) -> str:
-    shares = ", ".join(
-        f"{name} {share:.1%}" for name, share in zip(spec.classes, spec.prior, strict=True)
-    )
     sets = (
-        "none"
+        "none."
         if spec.conformal is None
-        else f"{spec.conformal.coverage:.0%} coverage ({spec.conformal.method})"
+        else f"{spec.conformal.coverage:.0%} coverage ({spec.conformal.method}); fitted on the "
+        "subjects that also chose the epoch, so that their coverage is somewhat below what is "
+        "promised."
     )
-    guard = (
-        "none: crops of any kind are answered"
-        if spec.guard is None
-        else f"lets {spec.guard.quantile:.0%} of its own kind pass "
-        f"({spec.guard.subjects[0]} reference and {spec.guard.subjects[1]} validation crops)"
+    refers_to = (
+        "it is not known how common each class is among the people for whom they hold: read "
+        "their order, not their size."
+        if spec.refers_to is None
+        else f"for people among whom the class shares are {_shares(spec, spec.refers_to)}; among "
+        "others they shift towards the classes that are more common there."
     )
     return (
         "## From logits to an answer\n\n"
-        f"- Class shares in training: {shares}.\n"
+        f"- Class shares in training: {_shares(spec, spec.prior)}.\n"
         f"- Adjustment: {spec.adjust.reading}, tau {spec.adjust.tau:g}; temperature "
         f"{spec.temperature:.3f}.\n"
-        f"- Conformal sets: {sets}; fitted on the subjects that also chose the epoch, so that "
-        "their coverage is somewhat below what is promised.\n"
-        f"- Guard: {guard}."
+        f"- Probabilities: {refers_to}\n"
+        f"- Conformal sets: {sets}\n"
+        f"- Guard: {_NO_GUARD if spec.guard is None else _guard_words(spec.guard)}"
+    )
+
+
+def _shares(spec: ModelSpec, shares: tuple[float, ...]) -> str:
+    named = zip(spec.classes, shares, strict=True)
+    return ", ".join(f"{name} {share:.1%}" for name, share in named)
+
+
+def _guard_words(guard: Guard) -> str:
+    """The rate that its validation crops can keep, and the one that was asked for where less."""
+    words = (
+        f"lets at least {guard.pass_rate:.1%} of its own kind pass ({guard.subjects[0]} reference "
+        f"and {guard.subjects[1]} validation crops)"
+    )
+    if guard.pass_rate == guard.quantile:
+        return f"{words}."
+    return (
+        f"{words}; {guard.quantile:.1%} was asked for, and so few validation crops cannot keep it."
     )
 
 

@@ -196,8 +196,20 @@ def _classification_contradictions(
         yield ("classification", "probabilities"), "must add up to 1"
     if entry["category"] not in shares:
         yield ("classification", "probabilities"), "must name the category that is given"
+    yield from _shares_contradictions(entry["refers_to"], shares)
     if entry["set"] is not None and not set(entry["set"]["classes"]) <= set(shares):
         yield ("classification", "set", "classes"), "must be among the classes with a probability"
+
+
+def _shares_contradictions(
+    refers_to: Mapping[str, float] | None, shares: Mapping[str, float]
+) -> Iterator[tuple[KeyPath, str]]:
+    if refers_to is None:
+        return
+    if set(refers_to) != set(shares):
+        yield ("classification", "refers_to"), "must name the classes with a probability"
+    if abs(sum(refers_to.values()) - 1) > _PROBABILITY_TOLERANCE:
+        yield ("classification", "refers_to"), "must add up to 1"
 
 
 def _not_finite(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

@@ -29,6 +29,10 @@ BASELINE = "pickhardt-l1-hu"
 _SIMULATED = (
     "The model was trained on simulated patients only: how well it does on patients is not known."
 )
+_SIMULATED_TRAINING = (
+    "The model was trained on simulated patients only: of how well it does on patients no more is "
+    "known than its numbers on test subjects say."
+)
 _UNGUARDED = "The model has no guard, so whether it knows scans such as this one was not checked."
 _ENHANCED = (
     "The scan is contrast-enhanced, which raises the attenuation of bone: the class may be too "
@@ -169,12 +173,16 @@ def _covers_the_other(answer: Classification, suggests: bool) -> bool:
 
 def _answered(model: DeployedModel, answer: Classification) -> dict[str, Any]:
     conformal, held = model.spec.conformal, answer.prediction_set
+    refers_to = model.spec.refers_to
     return {
         "category": answer.category,
         "probabilities": {
             name: float(share)
             for name, share in zip(answer.classes, answer.probabilities, strict=True)
         },
+        "refers_to": None
+        if refers_to is None
+        else dict(zip(answer.classes, refers_to, strict=True)),
         "set": None
         if conformal is None or held is None
         else {
@@ -192,6 +200,7 @@ def _described(model: DeployedModel) -> dict[str, Any]:
         "name": spec.name,
         "digest": model.digest,
         "simulated": spec.simulated,
+        "test_simulated": spec.metrics_simulated,
         "training": spec.training,
         "licence": spec.licence,
         "runtime": f"{model.runtime} {version(model.runtime)}",
@@ -209,7 +218,9 @@ def _bearing(flags: Sequence[Flag], level: str) -> list[Flag]:
 
 def _doubts(model: DeployedModel, bearing: Sequence[Flag]) -> list[str]:
     codes = {flag.code for flag in bearing}
-    doubts = [_SIMULATED] if model.spec.simulated else []
-    doubts += [_UNGUARDED] if model.spec.guard is None else []
+    spec = model.spec
+    tested = bool(spec.metrics) and not spec.metrics_simulated
+    doubts = [_SIMULATED_TRAINING if tested else _SIMULATED] if spec.simulated else []
+    doubts += [_UNGUARDED] if spec.guard is None else []
     doubts += [_ENHANCED] if "contrast_enhanced" in codes else []
     return [*doubts, _ONE_VERTEBRA]
