@@ -45,8 +45,9 @@ def test_split_train_evaluate_export_predict(
     assert main(["tscore", "export", str(run), "--store", str(store), "--out", str(model)]) == 0
     assert "differs from torch by" in _out(capsys)
     predict = ["tscore", "predict", str(store), "--model", str(model)]
+    predict += ["--split", str(run / "split.json")]
     assert main([*predict, "--out", str(tmp_path / "p.csv"), "--quiet"]) == 0
-    assert "60 crops" in _out(capsys)
+    assert "24 crops" in _out(capsys)
     assert main(["evaluate", str(tmp_path / "p.csv"), "--out", str(tmp_path / "e"), "-q"]) == 0
 
 

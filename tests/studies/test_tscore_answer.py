@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from osteoscope.core.errors import InputError
-from osteoscope.studies.tscore.answer import AnswerConfig, choose_answer
+from osteoscope.studies.tscore.answer import AnswerConfig, ValidationRows, choose_answer
 
 PRIOR = (0.6, 0.3, 0.1)
 
@@ -23,19 +23,25 @@ def _cohort(n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64], 
 
 def test_the_balanced_optimum_is_chosen_on_a_long_tail() -> None:
     logits, truth, subjects = _cohort(20_000, 1)
-    answer = choose_answer(AnswerConfig(tau="validation"), logits, truth, subjects, PRIOR)
+    answer = choose_answer(
+        AnswerConfig(tau="validation"), ValidationRows(logits, truth, subjects), PRIOR, PRIOR
+    )
     assert answer.tau == 1.0
 
 
 def test_a_temperature_undoes_too_much_confidence() -> None:
     logits, truth, subjects = _cohort(20_000, 2)
-    answer = choose_answer(AnswerConfig(), 2 * logits, truth, subjects, PRIOR)
+    answer = choose_answer(
+        AnswerConfig(), ValidationRows(2 * logits, truth, subjects), PRIOR, PRIOR
+    )
     assert answer.temperature == pytest.approx(2.0, rel=0.05)
 
 
 def test_sets_keep_their_promise_on_fresh_subjects() -> None:
     logits, truth, subjects = _cohort(2_000, 3)
-    answer = choose_answer(AnswerConfig(coverage=0.9), logits, truth, subjects, PRIOR)
+    answer = choose_answer(
+        AnswerConfig(coverage=0.9), ValidationRows(logits, truth, subjects), PRIOR, PRIOR
+    )
     fresh, answers, _ = _cohort(20_000, 4)
     true = answer.probabilities(fresh)[np.arange(len(answers)), answers]
     assert (1 - true <= answer.thresholds[0]).mean() == pytest.approx(0.9, abs=0.02)
@@ -44,7 +50,7 @@ def test_sets_keep_their_promise_on_fresh_subjects() -> None:
 def test_several_rows_of_a_subject_count_once() -> None:
     logits, truth, _ = _cohort(60, 5)
     subjects = np.repeat([f"s{k}" for k in range(20)], 3)
-    answer = choose_answer(AnswerConfig(), logits, truth, subjects, PRIOR)
+    answer = choose_answer(AnswerConfig(), ValidationRows(logits, truth, subjects), PRIOR, PRIOR)
     assert answer.validation_subjects == 20
 
 
@@ -52,9 +58,8 @@ def test_of_equal_taus_the_smallest_stands() -> None:
     logits = np.array([[9.0, 0, 0], [0, 9.0, 0], [0, 0, 9.0]])
     answer = choose_answer(
         AnswerConfig(tau="validation", tau_grid=(1.0, 0.5, 0.0)),
-        logits,
-        np.arange(3),
-        np.array(["a", "b", "c"]),
+        ValidationRows(logits, np.arange(3), np.array(["a", "b", "c"])),
+        PRIOR,
         PRIOR,
     )
     assert answer.tau == 0.0
@@ -78,5 +83,8 @@ def test_nothing_to_choose_on_is_refused() -> None:
     empty = np.zeros(0)
     with pytest.raises(InputError, match="validation"):
         choose_answer(
-            AnswerConfig(), np.zeros((0, 3)), empty.astype(np.int64), empty.astype(str), PRIOR
+            AnswerConfig(),
+            ValidationRows(np.zeros((0, 3)), empty.astype(np.int64), empty.astype(str)),
+            PRIOR,
+            PRIOR,
         )

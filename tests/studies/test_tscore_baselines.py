@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from osteoscope.core.errors import InputError
 from osteoscope.studies.tscore.baselines import fit_baseline
+from osteoscope.studies.tscore.class_shares import moved_logits
 
 
 def _people(n: int, seed: int) -> tuple[dict[str, NDArray[np.generic]], NDArray[np.int64]]:
@@ -22,14 +23,15 @@ def _people(n: int, seed: int) -> tuple[dict[str, NDArray[np.generic]], NDArray[
     return table, truth.astype(np.int64)
 
 
-def test_it_finds_the_balanced_rule_of_equal_gaussians() -> None:
-    """With equal class weights the boundary between neighbours lies midway between their means."""
+def test_moved_to_even_shares_it_finds_the_balanced_rule_of_equal_gaussians() -> None:
+    """Then the boundary between neighbours lies midway between their means."""
     table, truth = _people(40_000, 1)
     baseline = fit_baseline("L1 attenuation", table, truth, 3)
     assert baseline is not None
     hu = np.linspace(40, 200, 3201)
     grid: dict[str, NDArray[np.generic]] = {"l1_hu": hu}
-    chosen = baseline.logits(grid).argmax(axis=1)
+    prior = np.bincount(truth) / len(truth)
+    chosen = moved_logits(baseline.logits(grid), prior.tolist(), [1 / 3] * 3).argmax(axis=1)
     assert hu[np.flatnonzero(chosen == 1)[-1]] == pytest.approx(132.5, abs=1.5)
     assert hu[np.flatnonzero(chosen == 2)[-1]] == pytest.approx(97.5, abs=1.5)
 

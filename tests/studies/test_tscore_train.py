@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,46 @@ def test_something_else_is_not_overwritten(store: CropStore, split: Split, tmp_p
     (tmp_path / "run" / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match="holds something"):
         train_run(store, split, _config(), tmp_path / "run")
+
+
+def test_a_finished_run_is_not_trained_over(
+    store: CropStore, split: Split, run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="--replace"):
+        train_run(store, split, _config("fit.epochs=1"), run)
+    out = tmp_path / "run"
+    train_run(store, split, _config("fit.epochs=1"), out)
+    train_run(store, split, _config("fit.epochs=2"), out, replace=True)
+    history = json.loads((out / "fold_0" / "fold.json").read_text(encoding="utf-8"))["history"]
+    assert len(history) == 2
+
+
+def test_a_kill_after_the_rename_leaves_a_whole_run(
+    store: CropStore, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("osteoscope.studies.tscore.train.finish_run", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(store, split, _config(), tmp_path / "run")
+    steps: list[int] = []
+    train_run(
+        store, split, _config(), tmp_path / "run", on_progress=lambda *p: steps.append(p[2].step)
+    )
+    assert (tmp_path / "run" / "run.json").is_file()
+    assert not (tmp_path / "run" / "unfinished.json").exists()
+    assert not list((tmp_path / "run").glob("fold_*/checkpoint.safetensors"))
+
+
+def test_damaged_logits_are_one_sentence(run: Path, store: CropStore, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    content = (copy / "fold_0" / "logits.npz").read_bytes()
+    (copy / "fold_0" / "logits.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        answered_predictions(copy, store.folder, AnswerConfig())
 
 
 def test_another_answer_needs_no_training(run: Path, store: CropStore) -> None:

@@ -113,6 +113,25 @@ def export_onnx(
     return ExportedModel(path, names, difference, len(content))
 
 
+def describe(path: Path, spec: Spec) -> None:
+    """Put another description into an exported file; the network in it stays as it is.
+
+    So a file can say what was measured on itself, rather than on the network it was made from.
+
+    Args:
+        path: Of :func:`export_onnx` or of :func:`osteoscope.learning.quantise.quantise_onnx`.
+        spec: The new description.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    proto = onnx.load(path)
+    proto.ClearField("metadata_props")
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, spec.to_json()
+    write_whole(path, proto.SerializeToString())
+
+
 class _Deployed(nn.Module):
     """What is deployed: the network, and its head's reading of it."""
 

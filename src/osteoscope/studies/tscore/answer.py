@@ -16,6 +16,7 @@ from osteoscope.evaluation.calibrators import (
     probabilities,
 )
 from osteoscope.evaluation.conformal import METHODS, fit_conformal
+from osteoscope.studies.tscore.class_shares import adjusted_shares
 
 Floats = NDArray[np.float64]
 
@@ -75,6 +76,8 @@ class Answer:
         sets: Their score.
         thresholds: Of the sets: one, or one a class.
         validation_subjects: How many it was chosen on.
+        refers_to: (k,) class shares among which the probabilities hold; None where the reading
+            leaves none.
     """
 
     reading: str
@@ -85,6 +88,7 @@ class Answer:
     sets: str
     thresholds: tuple[float, ...]
     validation_subjects: int
+    refers_to: tuple[float, ...] | None
 
     def probabilities(self, logits: NDArray[np.floating]) -> Floats:
         """(n, k) probabilities of (n, k) logits; NaN rows stay NaN."""
@@ -92,12 +96,26 @@ class Answer:
         return probabilities(adjusted / self.temperature)
 
 
+@dataclass(frozen=True, eq=False)
+class ValidationRows:
+    """What an answer is chosen on.
+
+    Args:
+        logits: (n, k) of the validation rows.
+        truth: (n,) their classes.
+        subjects: (n,) their subjects; sets are fitted to the first row of each.
+    """
+
+    logits: NDArray[np.floating]
+    truth: NDArray[np.int64]
+    subjects: NDArray[np.str_]
+
+
 def choose_answer(
     config: AnswerConfig,
-    logits: NDArray[np.floating],
-    truth: NDArray[np.int64],
-    subjects: NDArray[np.str_],
+    rows: ValidationRows,
     prior: tuple[float, ...],
+    learned_shares: tuple[float, ...],
 ) -> Answer:
     """Choose tau, temperature and the sets' threshold on validation rows.
 
@@ -106,14 +124,15 @@ def choose_answer(
 
     Args:
         config: What to choose.
-        logits: (n, k) of the validation rows.
-        truth: (n,) their classes.
-        subjects: (n,) their subjects; sets are fitted to the first row of each.
+        rows: Of the validation part.
         prior: (k,) class shares of the training rows.
+        learned_shares: (k,) class shares that the logits refer to before any adjustment; see
+            :func:`osteoscope.studies.tscore.class_shares.learned_shares`.
 
     Raises:
         InputError: There are no validation rows.
     """
+    logits, truth = rows.logits, rows.truth
     if not len(truth):
         raise InputError("The split has no validation subjects with a known class to choose on.")
     tau = _best_tau(config, logits, truth, prior) if config.tau == "validation" else config.tau
@@ -121,7 +140,7 @@ def choose_answer(
     temperature = (
         Temperature.fit(adjusted, truth).value if config.temperature == "validation" else 1.0
     )
-    first = np.sort(np.unique(subjects, return_index=True)[1])
+    first = np.sort(np.unique(rows.subjects, return_index=True)[1])
     thresholds = fit_conformal(
         probabilities(adjusted / temperature)[first],
         truth[first],
@@ -138,6 +157,7 @@ def choose_answer(
         sets=config.sets,
         thresholds=thresholds,
         validation_subjects=len(first),
+        refers_to=adjusted_shares(learned_shares, prior, tau, config.reading),
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ import numpy as np
 from osteoscope.core.errors import InputError
 from osteoscope.core.predictions import Predictions
 from osteoscope.io.crop_store import CropStore
-from osteoscope.studies.tscore.answer import AnswerConfig, choose_answer
+from osteoscope.studies.tscore.answer import AnswerConfig
 from osteoscope.studies.tscore.fold import FoldOutcome
-from osteoscope.studies.tscore.train import joined, predictions_of
+from osteoscope.studies.tscore.fold_answer import fold_answer, fold_predictions, joined
 
 
 def answered_predictions(run: Path, store: Path, config: AnswerConfig) -> Predictions:
@@ -36,15 +38,7 @@ def answered_predictions(run: Path, store: Path, config: AnswerConfig) -> Predic
     parts = []
     for number in range(int(record["folds"])):
         outcome = read_fold(run / f"fold_{number}")
-        chosen = outcome.rows[outcome.validation]
-        answer = choose_answer(
-            config,
-            outcome.logits[outcome.validation],
-            crops.column("class_index")[chosen].astype(np.int64),
-            crops.column("subject_id")[chosen],
-            outcome.prior,
-        )
-        parts.append(predictions_of(crops, outcome, answer, number))
+        parts.append(fold_predictions(crops, outcome, fold_answer(crops, outcome, config), number))
     return joined(parts)
 
 
@@ -56,7 +50,11 @@ def read_fold(folder: Path) -> FoldOutcome:
     """
     summary = read_json(folder / "fold.json")
     try:
-        with np.load(folder / "logits.npz", allow_pickle=False) as arrays:
+        # Opened here: NumPy leaves a damaged file open that it opened itself.
+        with (
+            (folder / "logits.npz").open("rb") as stream,
+            np.load(stream, allow_pickle=False) as arrays,
+        ):
             found = {name: arrays[name] for name in arrays.files}
         return FoldOutcome(
             rows=found["rows"],
@@ -64,12 +62,13 @@ def read_fold(folder: Path) -> FoldOutcome:
             logits=found["logits"],
             t_score_predicted=found["t_score_predicted"],
             prior=tuple(summary["prior"]),
+            learned_shares=tuple(summary["learned_shares"]),
             residual_sd=summary["residual_sd"],
             best_epoch=summary["best_epoch"],
             history=tuple(summary["history"]),
             weights=summary["weights"],
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
         raise InputError(f"The run's {folder.name} is damaged; train it again.") from None
 
 

@@ -1,8 +1,8 @@
 """What needs no network: L1 attenuation, with age and sex, and virtual DXA, as class predictors.
 
-Each is a multinomial logistic regression on standardised variables, with classes weighted to equal
-frequency, as the networks are trained. A subject that lacks a variable gets no prediction: it is
-counted, not filled in.
+Each is a multinomial logistic regression on standardised variables. Its logits refer to the class
+shares of the training rows; whoever compares it with a network moves them to the network's. A
+subject that lacks a variable gets no prediction: it is counted, not filled in.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Baseline:
         sd: (v,) of the training rows.
         weights: (k, v) of the standardised variables.
         offsets: (k,) of the classes.
+        shares: (k,) class shares that the logits refer to: of the training rows fitted to.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Baseline:
     sd: Floats
     weights: Floats
     offsets: Floats
+    shares: tuple[float, ...]
 
     def logits(self, table: Mapping[str, NDArray[np.generic]]) -> Floats:
         """(n, k) class logits; NaN in the rows that lack a variable."""
@@ -89,12 +91,13 @@ def fit_baseline(
     sd = np.where(sd > 0, sd, np.inf)
     if not np.isfinite(sd[0]):
         return None
-    model = LogisticRegression(C=_RIDGE_C, class_weight="balanced", max_iter=1000)
+    model = LogisticRegression(C=_RIDGE_C, max_iter=1000)
     model.fit((values[known] - mean) / sd, class_index[known])
     weights, offsets = np.asarray(model.coef_), np.asarray(model.intercept_)
     if classes == 2:  # scikit-learn then gives the second class's logit only
         weights, offsets = np.vstack([-weights, weights]) / 2, np.append(-offsets, offsets) / 2
-    return Baseline(name, mean, sd, weights, offsets)
+    shares = tuple((counts / counts.sum()).tolist())
+    return Baseline(name, mean, sd, weights, offsets, shares)
 
 
 def _variables(table: Mapping[str, NDArray[np.generic]], name: str) -> Floats:

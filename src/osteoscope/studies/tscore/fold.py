@@ -30,6 +30,7 @@ from osteoscope.learning.predict import predict
 from osteoscope.learning.progress import FitResult, OnProgress
 from osteoscope.learning.sampling import order
 from osteoscope.learning.store_batches import StoreBatches
+from osteoscope.studies.tscore.class_shares import learned_shares
 from osteoscope.studies.tscore.train_config import TrainConfig
 
 CLASSES = len(WHO_CLASSES)
@@ -84,6 +85,7 @@ class FoldOutcome:
         logits: (n, k) class logits.
         t_score_predicted: (n,); NaN where the head has none.
         prior: (k,) class shares of the training rows.
+        learned_shares: (k,) class shares that the logits refer to.
         residual_sd: Of the head ``t-score``, fitted on validation; else None.
         best_epoch: Counted from 0.
         history: Every epoch, JSON-ready.
@@ -95,6 +97,7 @@ class FoldOutcome:
     logits: NDArray[np.float64]
     t_score_predicted: NDArray[np.float64]
     prior: tuple[float, ...]
+    learned_shares: tuple[float, ...]
     residual_sd: float | None
     best_epoch: int
     history: tuple[dict[str, Any], ...]
@@ -149,7 +152,8 @@ def train_fold(
     others = np.concatenate([rows.validation, rows.test])
     is_validation = np.arange(len(others)) < len(rows.validation)
     found = predict(model, objective, batches_of(store, others), config.fit)
-    return _outcome(head, found, others, is_validation, counts, result)
+    prior = tuple(class_prior(counts.tolist()).tolist())
+    return _outcome(head, found, (others, is_validation), prior, config, result)
 
 
 def classification(
@@ -231,24 +235,29 @@ def class_counts(store: CropStore, rows: NDArray[np.int64]) -> NDArray[np.int64]
 def _outcome(
     head: Head,
     found: Mapping[str, NDArray[Any]],
-    rows: NDArray[np.int64],
-    validation: NDArray[np.bool_],
-    counts: NDArray[np.int64],
+    rows: tuple[NDArray[np.int64], NDArray[np.bool_]],
+    prior: tuple[float, ...],
+    config: TrainConfig,
     result: FitResult,
 ) -> FoldOutcome:
+    others, validation = rows
     logits = found["class_logits"].astype(np.float64)
-    predicted = found.get("t_score_predicted", np.full(len(rows), np.nan)).astype(np.float64)
+    predicted = found.get("t_score_predicted", np.full(len(others), np.nan)).astype(np.float64)
     residual_sd = None
+    learned = learned_shares(config.loss.name, config.loss.tau, config.data.sampling, prior)
     if isinstance(head, TScoreHead):
         head = head.fitted(predicted[validation], found["t_score"][validation])
         residual_sd = head.residual_sd
         logits = logits_of_t_scores(head, predicted)
+        # It learns T-scores: no class loss bears on it, the sampling does.
+        learned = learned_shares("cross_entropy", 0.0, config.data.sampling, prior)
     return FoldOutcome(
-        rows=rows,
+        rows=others,
         validation=validation,
         logits=logits,
         t_score_predicted=predicted,
-        prior=tuple(class_prior(counts.tolist()).tolist()),
+        prior=prior,
+        learned_shares=learned,
         residual_sd=residual_sd,
         best_epoch=result.best_epoch,
         history=tuple(

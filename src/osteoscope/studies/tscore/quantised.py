@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from osteoscope.core.errors import InputError
 from osteoscope.core.predictions import Predictions
-from osteoscope.core.split import Split
 from osteoscope.evaluation.compare import compare
 from osteoscope.features.windows import apply_windows
 from osteoscope.inference.classify import class_probabilities
-from osteoscope.inference.session import LOGITS, DeployedModel, open_model
+from osteoscope.inference.session import DeployedModel, open_model
 from osteoscope.io.crop_store import CropStore
+from osteoscope.learning.export import describe
 from osteoscope.learning.quantise import quantise_onnx
-from osteoscope.studies.tscore.fold import FoldRows
+from osteoscope.reporting.model_card import write_model_card
+from osteoscope.studies.tscore.deployed import ask, measured_spec
+from osteoscope.studies.tscore.export import ExportedRun, ExportOptions
 
 _CALIBRATION_CROPS = 64
 """Of training subjects; some dozens do."""
@@ -31,9 +33,9 @@ class QuantisationLoss:
     Args:
         path: The 8-bit model.
         size_bytes: Of it.
-        auc: Macro AUC of the 32-bit model.
+        auc: Macro AUC of the model that it was made from.
         auc_int8: Of the 8-bit model.
-        low: Lower end of the 95 % interval of the difference, 8-bit less 32-bit.
+        low: Lower end of the 95 % interval of the difference, 8-bit less the other.
         high: Upper end.
         n: Test rows.
     """
@@ -67,31 +69,37 @@ class QuantisationLoss:
         )
 
 
-def quantise_run(run: Path, store: Path, model: Path, fold: int) -> QuantisationLoss:
-    """Write ``NAME.int8.onnx`` beside a model and compare both on the fold's test rows.
+def quantise_run(run: Path, store: Path, model: Path, options: ExportOptions) -> QuantisationLoss:
+    """Write ``NAME.int8.onnx`` and its card beside a model, and compare both on the test rows.
+
+    The 8-bit file has a name, temperature, sets, guard and metrics of its own.
 
     Args:
         run: The run that the model was exported from.
         store: Its store.
         model: The exported model.
-        fold: Whose training rows calibrate and whose test rows judge.
+        options: As it was exported.
 
     Raises:
         InputError: The fold has no test subjects.
         ModelError: The model cannot be quantised.
     """
-    crops = CropStore.open(store, verify=False)
-    split = Split.from_json((run / "split.json").read_text(encoding="utf-8"))
-    rows = FoldRows.of(crops, split.folds[fold])
+    given = ExportedRun.of(run, store, options.fold)
+    rows, crops = given.rows, given.store
     if not len(rows.test):
         raise InputError("The split has no test subjects to measure on what 8 bits cost.")
     whole = open_model(model)
     chosen = rows.train[:: max(1, len(rows.train) // _CALIBRATION_CROPS)][:_CALIBRATION_CROPS]
     out = model.with_suffix(".int8.onnx")
     written = quantise_onnx(model, out, apply_windows(crops.crops[chosen], whole.spec.windows))
-    found = compare(
-        _predictions(open_model(out), crops, rows.test), _predictions(whole, crops, rows.test)
-    ).differences["macro_auc"]
+    spec = measured_spec(
+        open_model(out), crops, rows, given.config, given.outcome, pass_rate=options.pass_rate
+    )
+    spec = replace(spec, name=f"{spec.name}, int8")
+    describe(out, spec)
+    write_model_card(out.with_suffix(".md"), spec, given.record)
+    both = [_predictions(open_model(path), crops, rows.test) for path in (out, model)]
+    found = compare(*both).differences["macro_auc"]
     return QuantisationLoss(
         path=out,
         size_bytes=written.size_bytes,
@@ -104,13 +112,10 @@ def quantise_run(run: Path, store: Path, model: Path, fold: int) -> Quantisation
 
 
 def _predictions(model: DeployedModel, store: CropStore, rows: NDArray[np.int64]) -> Predictions:
-    logits = np.concatenate(
-        [model.run(apply_windows(store.crops[[row]], model.spec.windows))[LOGITS] for row in rows]
-    )
     return Predictions(
         subject_id=store.column("subject_id")[rows],
         truth=store.column("class_index")[rows],
-        probabilities=class_probabilities(model.spec, logits),
+        probabilities=class_probabilities(model.spec, ask(model, store, rows).logits),
         classes=model.spec.classes,
-        simulated=store.simulated,
+        simulated=bool(np.any(store.column("simulated")[rows])),
     )

@@ -20,17 +20,42 @@ from osteoscope.studies.tscore.run_names import RUN_NAME
 from osteoscope.studies.tscore.train_config import TrainConfig
 
 _STATE_NAME = "unfinished.json"
-_WHERE_IT_RUNS = ("accelerator", "devices", "nodes", "accumulate", "prefetch", "logger")
-"""Settings of the fit that may change between an interruption and its continuation."""
 
 
 def training_digest(config: TrainConfig, store_digest: str, split: Split) -> str:
-    """Changes whenever another network would be trained; the answer does not count."""
+    """Changes whenever another network would be trained; the answer does not count, nor where and
+    how fast it runs."""
     values = config_as_dict(config)
     del values["answer"]
-    values["fit"] = {k: v for k, v in values["fit"].items() if k not in _WHERE_IT_RUNS}
+    values["fit"] = dict(config.fit.identity())
     state = json.dumps([values, store_digest, split.digest], sort_keys=True)
     return hashlib.sha256(state.encode()).hexdigest()
+
+
+def check_out(out: Path, *, replace: bool) -> None:
+    """Refuse, before any work, a place that holds something.
+
+    Args:
+        out: Where the run will lie.
+        replace: Whether a finished run there may go.
+
+    Raises:
+        InputError: It holds something that is no run, or a finished run that may not go.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / RUN_NAME).is_file():
+        raise InputError(f"The output {out.name!r} holds something but no run; choose another.")
+    if not replace:
+        raise InputError(
+            f"The output {out.name!r} holds a finished run; choose another, evaluate it with "
+            "osteoscope tscore evaluate, or train anew in its place with --replace."
+        )
+
+
+def unfinished_folder(out: Path) -> Path:
+    """Where a run is worked on until it is whole."""
+    return out.with_name(f".{out.name}.unfinished")
 
 
 def working_folder(
@@ -46,18 +71,15 @@ def working_folder(
         write: Whether this process makes it (one of several does).
 
     Raises:
-        InputError: ``out`` holds something that is no run, or an unfinished run of other settings
-            is there.
+        InputError: An unfinished run of other settings is there, or it cannot be made.
     """
-    if out.exists() and not (out / RUN_NAME).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"The output {out.name!r} holds something but no run; choose another.")
-    work = out.with_name(f".{out.name}.unfinished")
+    work = unfinished_folder(out)
     digest = training_digest(config, store_digest, split)
     state = work / _STATE_NAME
-    if state.is_file():
+    if work.exists() and any(work.iterdir()):
         try:
             found = json.loads(state.read_text(encoding="utf-8")).get("digest")
-        except (ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError):
             found = None
         if found != digest:
             raise InputError(
@@ -76,18 +98,22 @@ def working_folder(
 
 
 def finish_run(work: Path, out: Path) -> None:
-    """Put the finished run in its place; an older run there stays whole until then."""
-    (work / _STATE_NAME).unlink()
-    for checkpoint in work.glob("fold_*/checkpoint.safetensors"):
-        checkpoint.unlink()
-    if not out.exists():
+    """Put the finished run in its place.
+
+    Checkpoints and state go last: a kill in between leaves a folder that the same command
+    finishes without training again.
+    """
+    if out.exists():
+        old = out.with_name(f".{out.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        out.replace(old)
         work.replace(out)
-        return
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    out.replace(old)
-    work.replace(out)
-    shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        work.replace(out)
+    for checkpoint in out.glob("fold_*/checkpoint.safetensors"):
+        checkpoint.unlink()
+    (out / _STATE_NAME).unlink(missing_ok=True)
 
 
 def run_record(

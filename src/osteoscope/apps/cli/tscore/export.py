@@ -49,7 +49,7 @@ def export(
                 tell("quantising and measuring")
             from osteoscope.studies.tscore.quantised import quantise_run
 
-            loss = quantise_run(run, store, out, fold)
+            loss = quantise_run(run, store, out, options)
     if as_json:
         print(
             json.dumps(
@@ -67,5 +67,7 @@ def export(
     size = exported.model.size_bytes / 2**20
     print(f"{out}: {size:.1f} MiB, differs from torch by {exported.model.largest_difference:.1g}.")
     print(f"Weights: {exported.weights}. Card: {exported.card}.")
+    if exported.spec.guard is None:
+        print("No guard: it needs 20 training and 20 validation crops. Any crop is answered.")
     if loss is not None:
         print(loss.in_words())

@@ -15,6 +15,11 @@ def predict(
     store: Annotated[Path, typer.Argument(help="Store whose crops are cut as the model wants.")],
     model: Annotated[Path, typer.Option("--model", help="ONNX file from tscore export.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV table to write.")],
+    split: Annotated[
+        Path | None,
+        typer.Option("--split", help="Of the model's run, where it was trained on this store."),
+    ] = None,
+    fold: Annotated[int, typer.Option(min=0, help="Of that split.")] = 0,
     runtime: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
     threads: Annotated[int, typer.Option(min=0, help="0 lets the runtime choose.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -24,7 +29,7 @@ def predict(
 
     One row a crop. Where all classes are known the table can be given to osteoscope evaluate.
     """
-    from osteoscope.studies.tscore.predict import predict_store
+    from osteoscope.studies.tscore.predict import RunnerOptions, predict_store
 
     with progress.stages(quiet) as tell:
 
@@ -33,7 +38,13 @@ def predict(
                 tell(f"{done} of {total} crops")
 
         summary = predict_store(
-            store, model, out, runtime=runtime, threads=threads or None, on_crop=on_crop
+            store,
+            model,
+            out,
+            split=split,
+            fold=fold,
+            runner=RunnerOptions(runtime, threads or None),
+            on_crop=on_crop,
         )
     if as_json:
         print(json.dumps({"table": str(out), **summary}))

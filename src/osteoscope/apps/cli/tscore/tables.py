@@ -15,7 +15,10 @@ from osteoscope.apps.cli.tscore.extra import need_train
 
 def tables(
     stores: Annotated[
-        list[Path], typer.Argument(help="Store; a second one of Table III's second segmenter.")
+        list[Path],
+        typer.Argument(
+            help="Store; a second one of Table III's second segmenter, of the same patients."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables, figures and runs.")],
     table: Annotated[
@@ -30,13 +33,21 @@ def tables(
     only: Annotated[
         list[str] | None, typer.Option(help="Rows by label, as file patterns: 'resnet18*'.")
     ] = None,
+    cost_only: Annotated[
+        list[str] | None,
+        typer.Option(help="Networks of --cost by name, as file patterns: 'resnet1*'; default all."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="section.key=value, laid over every row: fit.epochs=20."),
     ] = None,
     split: Annotated[
         Path | None,
-        typer.Option("--split", help="From osteoscope tscore split; default: the paper's, seed 0."),
+        typer.Option(
+            "--split",
+            help="From osteoscope tscore split, of subjects in every store; default: the paper's "
+            "split (seed 0) of those who are.",
+        ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
     scheduler: Annotated[
@@ -56,9 +67,11 @@ def tables(
     from osteoscope.apps.mapping import map_items
     from osteoscope.studies.tscore.table_files import Wanted, write_tables
 
-    wanted = Wanted(tuple(table or ()), tuple(figure or ()), cost, tuple(only or ()))
+    wanted = Wanted(
+        tuple(table or ()), tuple(figure or ()), cost, tuple(only or ()), tuple(cost_only or ())
+    )
     mapper = partial(map_items, workers=workers, scheduler=scheduler)
-    with progress.items("Training", None, quiet) as advance:
+    with progress.items("Tables", None, quiet) as advance:
 
         def on_done(name: str, error: str | None) -> None:
             if advance is not None:

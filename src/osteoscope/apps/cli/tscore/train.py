@@ -38,6 +38,9 @@ def train(
     verify: Annotated[
         bool, typer.Option("--verify/--trust", help="Check the store's digest first.")
     ] = True,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of a finished run.")
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the settings and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -64,7 +67,7 @@ def train(
     chosen = default_split(crops, options.fit.seed) if split is None else read_split(split)
     first = is_first_process(options.fit)
     with _shown(quiet or not first) as on_progress:
-        trained = train_run(crops, chosen, options, out, on_progress=on_progress)
+        trained = train_run(crops, chosen, options, out, replace=replace, on_progress=on_progress)
     if not first:
         return
     complete = evaluate_run(trained.folder)
@@ -92,7 +95,8 @@ def _words(fold: int, folds: int, progress: FitProgress) -> str:
     auc = progress.metrics.get("auc")
     judged = "" if auc is None else f", validation AUC {auc:.3f}"
     left = progress.seconds_left
-    remaining = "" if left is None else f", {_duration(left)} left"
+    where = " in this fold" if folds > 1 else ""
+    remaining = "" if left is None else f", {_duration(left)} left{where}"
     return (
         f"{which}epoch {min(progress.epoch + 1, progress.epochs)}/{progress.epochs}, "
         f"loss {progress.loss:.4f}{judged}{remaining}"
