@@ -154,9 +154,7 @@ def test_a_guard_whose_parts_do_not_fit_is_refused(name: str, value: Any) -> Non
         Guard(**{**values, name: value})
 
 
-def test_a_file_that_does_not_say_what_its_probabilities_refer_to_says_that_it_is_not_known() -> (
-    None
-):
+def test_what_a_file_does_not_say_its_probabilities_refer_to_is_not_known() -> None:
     values = json.loads(made().to_json())
     del values["refers_to"]
     assert ModelSpec.from_json(json.dumps(values)).refers_to is None

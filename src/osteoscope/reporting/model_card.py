@@ -122,7 +122,7 @@ def _guard_words(guard: Guard) -> str:
     if guard.pass_rate == guard.quantile:
         return f"{words}."
     return (
-        f"{words}; {guard.quantile:.1%} was asked for, and so few validation crops cannot keep it."
+        f"{words}; {guard.quantile:.1%} was asked for, which so few validation crops cannot keep."
     )
 
 
