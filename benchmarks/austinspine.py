@@ -100,14 +100,14 @@ def cohort(seed: int, options: argparse.Namespace) -> dict[str, Predictions]:
     work = options.work
     work.mkdir(parents=True, exist_ok=True)
     plan = VirtualStorePlan(cohort_preset("austinspine"), options.subjects, seed, SPEC)
-    path = work / f"store{seed}"
+    path = work / f"store{seed}-{options.subjects}"
     write_virtual_store(path, plan, mapper=partial(map_items, workers=options.workers))
     store = CropStore.open(path, verify=False)
     split = make_split(store, SplitOptions("paper", seed))
     found: dict[str, Predictions] = {}
     for name, settings in NETWORKS.items():
         slug = "".join(c if c.isalnum() else "-" for c in name.lower())
-        run = work / f"run{seed}-{slug}"
+        run = work / f"run{seed}-{slug}-{options.subjects}-{options.epochs}"
         config = train_config(
             "small", settings=(*settings, f"fit.epochs={options.epochs}", f"fit.seed={seed}")
         )
@@ -118,6 +118,7 @@ def cohort(seed: int, options: argparse.Namespace) -> dict[str, Predictions]:
         found[name] = read_predictions(run / "predictions.parquet")
         if name == PLAIN:
             found[ADJUSTED] = answered_predictions(run, path, AnswerConfig(tau=1.0))
+        if name == BALANCED:  # whose class shares, even ones, its baselines refer to
             for shown, stem in BASELINES.items():
                 found[shown] = read_predictions(run / "baselines" / f"{stem}.parquet")
     return {name: test_rows(p, seed) for name, p in found.items()}
