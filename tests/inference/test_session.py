@@ -205,7 +205,7 @@ def test_a_model_that_is_not_what_it_should_be_is_refused(
 
 
 def test_fewer_logits_than_classes_are_refused(tmp_path: Path) -> None:
-    description = spec(classes=("low", "normal"), prior=(0.5, 0.5))
+    description = spec(classes=("low", "normal"), prior=(0.5, 0.5), refers_to=None)
     with pytest.raises(ModelError, match=r"class_logits \(b, 2\)"):
         open_model(write_tiny(tmp_path / "m.onnx", description))
 
