@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
 from osteoscope.core.errors import InputError
-from osteoscope.models import create_model
+from osteoscope.models import cost, create_model
 from osteoscope.models.cost import count_multiplications, count_parameters, latencies_ms
 
 
@@ -45,15 +45,47 @@ def test_counting_leaves_the_network_where_it_was() -> None:
     assert network.fc.weight.device.type == "cpu"
 
 
-def test_latencies_are_taken_in_both_layouts_and_the_layout_is_given_back() -> None:
-    little = nn.Sequential(nn.Conv3d(1, 2, 1)).eval()
-    much = nn.Sequential(nn.Conv3d(1, 32, 5, padding=2), nn.Conv3d(32, 8, 3)).eval()
-    times = latencies_ms([little, much], (1, 24, 24, 24), repeats=3)
-    assert all(math.isfinite(t) and t > 0 for pair in times for t in pair)
-    weight = much[0].weight
-    assert weight.is_contiguous(memory_format=torch.contiguous_format)
+def test_networks_and_layouts_take_turns() -> None:
+    passes: list[tuple[str, bool]] = []
+    turns: list[int] = []
+
+    def maker(name: str) -> Callable[[], nn.Module]:
+        def make() -> nn.Module:
+            network = nn.Conv3d(2, 3, 2)
+            network.register_forward_hook(
+                lambda layer, *_: passes.append(
+                    (name, layer.weight.is_contiguous(memory_format=torch.channels_last_3d))
+                )
+            )
+            return network
+
+        return make
+
+    latencies_ms([maker("a"), maker("b")], (2, 4, 4, 4), repeats=2, on_turn=turns.append)
+    assert passes == [("a", False), ("a", True), ("b", False), ("b", True)] * 3
+    assert turns == [0, 1, 2]
+
+
+def test_the_median_of_the_timed_turns_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # An untimed turn, then three: each network contiguous, then channels last.
+    taken = iter([90.0, 90.0, 90.0, 90.0, 1, 5, 11, 20, 3, 4, 10, 30, 2, 9, 15, 25])
+    monkeypatch.setattr(cost, "_one_pass_ms", lambda *_: next(taken))
+    assert latencies_ms([nn.Identity] * 2, (1, 2, 2, 2), repeats=3) == [(2, 5), (11, 25)]
+
+
+def test_times_are_of_evaluation() -> None:
+    made: list[nn.Module] = []
+
+    def make() -> nn.Module:
+        made.append(nn.Sequential(nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2)))
+        return made[-1]
+
+    ((contiguous, channels_last),) = latencies_ms([make], (1, 4, 4, 4), repeats=1)
+    assert min(contiguous, channels_last) > 0
+    assert len(made) == 2
+    assert all(not network.training for network in made)
 
 
 def test_no_repeats_are_refused() -> None:
     with pytest.raises(InputError, match="not 0"):
-        latencies_ms([nn.Identity()], (1, 2, 2, 2), repeats=0)
+        latencies_ms([nn.Identity], (1, 2, 2, 2), repeats=0)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osteoscope.core.errors import InputError, ModelError
+from osteoscope.evaluation.estimates import Estimate
 from osteoscope.models import create_model
 from osteoscope.models.cost import count_parameters
 from osteoscope.studies.tscore import costs
+from osteoscope.studies.tscore.cost_accuracy import Accuracy, at_equal_accuracy
 from osteoscope.studies.tscore.costs import (
     CostCase,
     CostInput,
+    NetworkCost,
     equal_vit_options,
     measure_costs,
     vit_parameters,
     with_equal_vits,
 )
+from osteoscope.studies.tscore.costs_table import backbones, cost_names, cost_table
 
 SMALL = CostInput((16, 32, 32), repeats=1)
 
@@ -28,9 +33,10 @@ SMALL = CostInput((16, 32, 32), repeats=1)
 def test_the_table_holds_each_network_in_order() -> None:
     cases = [CostCase("small3d"), CostCase("vit3d-tiny", "a ViT", {"depth": 2})]
     heard: list[str] = []
-    rows = measure_costs(cases, SMALL, memory=False, on_case=lambda case: heard.append(case.name))
+    rows = measure_costs(cases, SMALL, memory=False, on_step=heard.append)
     assert [row.label for row in rows] == ["small3d", "a ViT"]
-    assert heard == ["small3d", "vit3d-tiny"]
+    assert heard[:2] == ["size of small3d", "size of a ViT"]
+    assert [step.rpartition(", ")[2] for step in heard[2:]] == ["turn 1 of 2", "turn 2 of 2"]
     for row in rows:
         assert row.parameters > 0
         assert row.multiplications > 0
@@ -90,6 +96,91 @@ def test_an_impossible_input_is_refused(wrong: dict) -> None:
 def test_no_parameters_are_refused() -> None:
     with pytest.raises(InputError, match="not 0"):
         equal_vit_options(0, SMALL)
+
+
+def _cost(label: str, milliseconds: float, *, parameters: int = 1000) -> NetworkCost:
+    return NetworkCost(
+        label, (8, 8, 8), parameters, 4 * parameters, 2 * milliseconds, milliseconds, math.nan, 1
+    )
+
+
+def _reached(value: float, low: float, high: float, row: str = "a row") -> Accuracy:
+    return Accuracy(row, Estimate("macro_auc", value, low, high, 39))
+
+
+THREE = [
+    _cost("slow", 200.0, parameters=4000),
+    _cost("quick", 50.0, parameters=3000),
+    _cost("quickest", 10.0, parameters=100),
+]
+
+
+def test_the_cheapest_that_overlaps_the_best_is_set_beside_it() -> None:
+    reached = {
+        "slow": _reached(0.80, 0.70, 0.90),
+        "quick": _reached(0.72, 0.62, 0.82),
+        "quickest": _reached(0.55, 0.45, 0.65),
+    }
+    sentence = at_equal_accuracy(THREE, reached)
+    assert "highest AUC is that of slow (80.00 (70.0–90.0))" in sentence
+    assert "of the 2 of 3 trained networks" in sentence
+    assert (
+        "is quick (72.00 (62.0–82.0)), which costs 25 % of its time, 75 % of its parameters "
+        "and 75 % of its multiplications." in sentence
+    )
+    # One more overlaps, and it is quicker.
+    reached["quickest"] = _reached(0.60, 0.50, 0.70)
+    assert "is quickest (" in at_equal_accuracy(THREE, reached)
+
+
+def test_the_best_may_be_the_cheapest() -> None:
+    reached = {"slow": _reached(0.7, 0.6, 0.8), "quick": _reached(0.75, 0.65, 0.85)}
+    assert "quick (75.00 (65.0–85.0)), is also the fastest of the 2 of 2" in at_equal_accuracy(
+        THREE, reached
+    )
+
+
+def test_without_two_intervals_nothing_is_said_to_be_equal() -> None:
+    reached = {"slow": _reached(0.7, 0.6, 0.8), "quick": _reached(0.9, math.nan, math.nan)}
+    assert "At equal accuracy: 1 of these" in at_equal_accuracy(THREE, reached)
+    assert "At equal accuracy: 0 of these" in at_equal_accuracy(THREE, {})
+
+
+def test_the_table_says_which_training_an_accuracy_is_of() -> None:
+    reached = {"quick": _reached(0.75, 0.65, 0.85, "quick+pretrain+balce")}
+    table = cost_table(THREE, reached, ["A note."])
+    assert [row[-3:] for row in table.rows] == [
+        ("–", "–", "–"),
+        ("75.00 (65.0–85.0)", "39", "quick+pretrain+balce"),
+        ("–", "–", "–"),
+    ]
+    assert table.notes[-1] == "A note."
+    assert "SIMULATED" not in table.title
+    virtual = {"quick": replace(reached["quick"], simulated=True)}
+    assert "SIMULATED" in cost_table(THREE, virtual).title
+
+
+def test_all_cnns_of_table_2_are_measured() -> None:
+    stated = {
+        "resnet10t.c3_in1k",
+        "resnet14t.c3_in1k",
+        "resnet18.a1_in1k",
+        "resnet34.a1_in1k",
+        "resnet50.a1_in1k",
+        "resnet101.a1_in1k",
+        "resnet152.tv_in1k",
+        "mobilenetv2_100.ra_in1k",
+        "efficientnet_b0.ra_in1k",
+        "resnext50_32x4d.a1h_in1k",
+    }
+    assert set(backbones()) == stated
+    assert set(cost_names()) == stated | {"small3d", "vit3d-base", "jointvit-base"}
+    assert cost_names(["resnet1?t*", "small*"]) == ["small3d", *backbones()[:2]]
+
+
+def test_a_network_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match=r"alexnet\*; its networks are small3d, resnet10t"):
+        cost_names(["alexnet*"])
 
 
 @pytest.mark.slow

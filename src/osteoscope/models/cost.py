@@ -9,7 +9,7 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +48,24 @@ def count_multiplications(network: nn.Module, shape: Sequence[int]) -> int:
 
 
 def latencies_ms(
-    networks: Sequence[nn.Module], shape: Sequence[int], *, repeats: int = 5
+    makers: Sequence[Callable[[], nn.Module]],
+    shape: Sequence[int],
+    *,
+    repeats: int = 5,
+    on_turn: Callable[[int], None] | None = None,
 ) -> list[tuple[float, float]]:
     """Median time of one image through each network: as torch lays it out, and channels last.
 
-    The networks and layouts take turns, so that a load of the machine that comes and goes meets
-    all alike. As many threads as torch is set to (``torch.get_num_threads``).
+    Every turn takes one pass of each network in each layout, one after the other, so that a load
+    of the machine that comes and goes, or a processor that slows down, meets all of them alike.
+    One network is in memory at a time: it is made anew at each turn, outside the time. As many
+    threads as torch is set to (``torch.get_num_threads``).
 
     Args:
-        networks: In evaluation mode; each returns in the layout that it came in.
+        makers: Each makes a network; its weights may differ from turn to turn, its work may not.
         shape: (channels, z, y, x) of an image.
-        repeats: Timed passes each, at least 1, after an untimed one.
+        repeats: Timed passes each, at least 1, after an untimed turn.
+        on_turn: Called with the number of each turn, from 0 (untimed), before it.
 
     Returns:
         A pair of milliseconds a network: contiguous, ``channels_last_3d``.
@@ -70,19 +77,17 @@ def latencies_ms(
         raise InputError(f"A latency needs at least one timed pass, not {repeats}.")
     image = torch.zeros(1, *shape)
     layouts = (torch.contiguous_format, torch.channels_last_3d)
-    times: list[list[list[float]]] = [[[] for _ in layouts] for _ in networks]
-    # A layout is given to the weights once and not at every pass: it stays over the repeats.
-    for which, layout in enumerate(layouts):
-        placed = image.to(memory_format=layout)
-        for network in networks:
-            network.to(memory_format=layout)
-        for turn in range(repeats + 1):
-            for network, taken in zip(networks, times, strict=True):
-                elapsed = _one_pass_ms(network, placed)
-                if turn:
-                    taken[which].append(elapsed)
-    for network in networks:
-        network.to(memory_format=torch.contiguous_format)
+    times: list[list[list[float]]] = [[[] for _ in layouts] for _ in makers]
+    for turn in range(repeats + 1):
+        if on_turn is not None:
+            on_turn(turn)
+        for make, taken in zip(makers, times, strict=True):
+            network = make().eval()
+            for layout, of_layout in zip(layouts, taken, strict=True):
+                network.to(memory_format=layout)
+                elapsed = _one_pass_ms(network, image.to(memory_format=layout))
+                if turn:  # in the first one torch chooses its kernels
+                    of_layout.append(elapsed)
     return [(statistics.median(a), statistics.median(b)) for a, b in times]
 
 

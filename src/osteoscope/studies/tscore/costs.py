@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from osteoscope.core.errors import InputError, ModelError
@@ -111,18 +112,19 @@ def measure_costs(
     given: CostInput,
     *,
     memory: bool = True,
-    on_case: Callable[[CostCase], None] | None = None,
+    on_step: Callable[[str], None] | None = None,
 ) -> list[NetworkCost]:
-    """Parameters, multiplications, latency and peak memory of each network.
+    """Parameters, multiplications, peak memory and latency of each network.
 
-    One network at a time is in memory, and each one's peak is measured in a fresh process. The
-    times are this machine's, at this moment: compare within one call only.
+    Each one's peak is measured in a fresh process. The times come last, in turns that all networks
+    and both layouts take part in (:func:`osteoscope.models.cost.latencies_ms`); they are this
+    machine's, at this moment: compare within one call only. One network at a time is in memory.
 
     Args:
         cases: The networks.
         given: The images.
         memory: Whether to measure the peak memory, which starts a process a network.
-        on_case: Called before each network is measured.
+        on_step: Told in words what is measured next.
 
     Returns:
         In the order of ``cases``.
@@ -130,12 +132,37 @@ def measure_costs(
     Raises:
         ModelError: A network that cannot be made, or that needs more memory than there is.
     """
-    costs: list[NetworkCost] = []
+    from osteoscope.models import cost
+
+    tell = on_step or (lambda _: None)
+    sizes: list[tuple[int, int, float]] = []
     for case in cases:
-        if on_case is not None:
-            on_case(case)
-        costs.append(_cost(case, given, memory))
-    return costs
+        tell(f"size of {case.shown}")
+        network = _network(case, given)
+        counts = cost.count_parameters(network), cost.count_multiplications(network, given.shape)
+        del network  # before another process needs as much
+        sizes.append((*counts, _peak_in_fresh_process(case, given) if memory else math.nan))
+    times = cost.latencies_ms(
+        [partial(_network, case, given) for case in cases],
+        given.shape,
+        repeats=given.repeats,
+        on_turn=lambda turn: tell(f"times of all networks, turn {turn + 1} of {given.repeats + 1}"),
+    )
+    return [
+        NetworkCost(
+            label=case.shown,
+            image_shape=given.image_shape,
+            parameters=parameters,
+            multiplications=multiplications,
+            latency_ms=contiguous,
+            latency_channels_last_ms=channels_last,
+            peak_memory_mib=peak,
+            threads=cost.threads(),
+        )
+        for case, (parameters, multiplications, peak), (contiguous, channels_last) in zip(
+            cases, sizes, times, strict=True
+        )
+    ]
 
 
 def with_equal_vits(names: Sequence[str], given: CostInput) -> list[CostCase]:
@@ -198,23 +225,6 @@ def vit_parameters(width: int, depth: int, given: CostInput) -> int:
     positions = width * (tokens + 2)
     blocks = depth * (12 * width**2 + 13 * width)
     return patches + positions + blocks + 2 * width + (width + 1) * given.outputs
-
-
-def _cost(case: CostCase, given: CostInput, memory: bool) -> NetworkCost:
-    from osteoscope.models import cost
-
-    network = _network(case, given).eval()
-    contiguous, channels_last = cost.latencies_ms([network], given.shape, repeats=given.repeats)[0]
-    return NetworkCost(
-        label=case.shown,
-        image_shape=given.image_shape,
-        parameters=cost.count_parameters(network),
-        multiplications=cost.count_multiplications(network, given.shape),
-        latency_ms=contiguous,
-        latency_channels_last_ms=channels_last,
-        peak_memory_mib=_peak_in_fresh_process(case, given) if memory else math.nan,
-        threads=cost.threads(),
-    )
 
 
 def _network(case: CostCase, given: CostInput) -> Any:

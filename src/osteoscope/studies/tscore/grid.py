@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from osteoscope.core.errors import InputError, OsteoscopeError
-from osteoscope.core.predictions import Predictions
 from osteoscope.core.split import Split
 from osteoscope.evaluation.estimates import Estimate
 from osteoscope.evaluation.evaluate import evaluate
@@ -21,6 +20,7 @@ from osteoscope.studies.tscore.ingredients import settings_of
 from osteoscope.studies.tscore.published import METRICS, PublishedRow, published_table
 from osteoscope.studies.tscore.run_folder import training_digest
 from osteoscope.studies.tscore.run_names import RUN_NAME
+from osteoscope.studies.tscore.table_cohort import TableCohort
 from osteoscope.studies.tscore.train import train_run
 from osteoscope.studies.tscore.train_config import TrainConfig, train_config
 
@@ -114,13 +114,60 @@ def _table_2_label(backbone: str) -> str:
     raise InputError(f"Table II has no row with Table III's numbers for {backbone}.")
 
 
+@dataclass(frozen=True)
+class Job:
+    """A row with the training that it needs.
+
+    Args:
+        row: The row.
+        store: Its store's folder.
+        split: Who learns, chooses and tests.
+        config: The training.
+        folder: Run folder.
+        digest: Of the training: rows of one digest share it.
+    """
+
+    row: GridRow
+    store: Path
+    split: Split
+    config: TrainConfig
+    folder: Path
+    digest: str
+
+
+def plan_grid(
+    rows: Sequence[GridRow], cohort: TableCohort, out: Path, settings: Sequence[str] = ()
+) -> list[Job]:
+    """What the rows need; all that can be wrong with a row's settings is found here.
+
+    Args:
+        rows: From :func:`grid_rows`; those of a store that is not given are left out.
+        cohort: Stores and their split.
+        out: Folder for the runs.
+        settings: ``section.key=value``, laid over every row's.
+
+    Raises:
+        InputError: The split tests nobody, or a setting does not fit.
+    """
+    if not any(fold.test for fold in cohort.split.folds):
+        raise InputError(
+            "The split has no test subjects, so that no table can be made of it; make one that "
+            "has (osteoscope tscore split)."
+        )
+    return [_job(row, cohort, out, settings) for row in rows if row.store < len(cohort.stores)]
+
+
+def _job(row: GridRow, cohort: TableCohort, out: Path, settings: Sequence[str]) -> Job:
+    config = train_config(PRESET, settings=(*row.settings, *settings))
+    digest = training_digest(config, cohort.stores[row.store].digest, cohort.split)
+    name = re.sub(r"[^a-z0-9.]+", "-", f"{config.model.name}-{config.loss.name}".lower())
+    folder = out / f"{name}-{digest[:10]}"
+    return Job(row, cohort.folders[row.store], cohort.split, config, folder, digest)
+
+
 def run_grid(
-    rows: Sequence[GridRow],
-    stores: Sequence[Path],
-    splits: Sequence[Split],
-    out: Path,
+    jobs: Sequence[Job],
     *,
-    settings: Iterable[str] = (),
     mapper: Callable[..., Any],
     on_done: Callable[[str, str | None], None] | None = None,
 ) -> list[RowResult]:
@@ -130,19 +177,13 @@ def run_grid(
     one training. A training that is done is not repeated; one that was stopped goes on.
 
     Args:
-        rows: From :func:`grid_rows`; those of a store that is not given are left out.
-        stores: Folders: the first segmenter's, then the second's.
-        splits: One a store.
-        out: Folder for the runs.
-        settings: Laid over every row's.
+        jobs: From :func:`plan_grid`.
         mapper: ``mapper(function, items, on_done=...)``; see :mod:`osteoscope.apps.mapping`.
         on_done: Told the label of each finished training, and its error if it failed.
 
     Returns:
         A result a row, in their order.
     """
-    rows = [row for row in rows if row.store < len(stores)]
-    jobs = [_job(row, stores, splits, out, tuple(settings)) for row in rows]
     needed = list({job.folder: job for job in jobs}.values())
     errors: dict[Path, str] = {}
 
@@ -153,70 +194,40 @@ def run_grid(
         if on_done is not None:
             on_done(job.folder.name, outcome.error)
 
-    out.mkdir(parents=True, exist_ok=True)
     mapper(_train, needed, on_done=record)
     return [
-        RowResult(row, error=errors[job.folder]) if job.folder in errors else _result(row, job)
-        for row, job in zip(rows, jobs, strict=True)
+        RowResult(job.row, error=errors[job.folder]) if job.folder in errors else row_result(job)
+        for job in jobs
     ]
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One training of the grid."""
-
-    store: Path
-    split: Split
-    config: TrainConfig
-    folder: Path
-    digest: str
-
-
-def _job(
-    row: GridRow,
-    stores: Sequence[Path],
-    splits: Sequence[Split],
-    out: Path,
-    settings: tuple[str, ...],
-) -> _Job:
-    config = train_config(PRESET, settings=(*row.settings, *settings))
-    store, split = stores[row.store], splits[row.store]
-    store_digest = CropStore.open(store, verify=False).digest
-    digest = training_digest(config, store_digest, split)
-    name = re.sub(r"[^a-z0-9.]+", "-", f"{config.model.name}-{config.loss.name}".lower())
-    return _Job(store, split, config, out / f"{name}-{digest[:10]}", digest)
-
-
-def _train(job: _Job) -> str:
+def _train(job: Job) -> str:
     """Train one job unless it is done; returns its folder's name."""
-    if _done(job.folder, job.digest):
-        return job.folder.name
-    train_run(CropStore.open(job.store, verify=False), job.split, job.config, job.folder)
+    if not is_trained(job):
+        job.folder.parent.mkdir(parents=True, exist_ok=True)
+        train_run(CropStore.open(job.store, verify=False), job.split, job.config, job.folder)
     return job.folder.name
 
 
-def _done(folder: Path, digest: str) -> bool:
+def is_trained(job: Job) -> bool:
+    """Whether the job's folder holds its finished training."""
     try:
-        record = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
+        record = json.loads((job.folder / RUN_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(record.get("training_digest") == digest)
+    return isinstance(record, dict) and record.get("training_digest") == job.digest
 
 
-def _result(row: GridRow, job: _Job) -> RowResult:
+def row_result(job: Job) -> RowResult:
+    """What a finished training says of the test subjects under the row's own answer.
+
+    Validation rows are left out: a table of them would repeat the paper's leak.
+    """
     try:
         predictions = answered_predictions(job.folder, job.store, job.config.answer)
     except OsteoscopeError as error:
-        return RowResult(row, error=str(error))
-    found = evaluate(_test_only(predictions))
+        return RowResult(job.row, error=str(error))
+    found = evaluate(predictions.select(predictions.part == "test"))
     return RowResult(
-        row, {metric: found[metric] for metric in METRICS}, simulated=predictions.simulated
+        job.row, {metric: found[metric] for metric in METRICS}, simulated=predictions.simulated
     )
-
-
-def _test_only(predictions: Predictions) -> Predictions:
-    """The test rows: a table of validation rows would repeat the paper's leak."""
-    test = predictions.part == "test"
-    if not test.any():
-        raise InputError("The split has no test subjects, so that no table can be made of it.")
-    return predictions.select(test)

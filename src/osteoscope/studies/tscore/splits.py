@@ -108,17 +108,30 @@ def make_split(store: CropStore, options: SplitOptions) -> Split:
 
 
 def default_split(store: CropStore, seed: int) -> Split:
-    """The paper's split; of a cohort too small for it, with a third of the smallest class held out
-    for validation and a third for the test.
+    """:func:`default_split_of` everybody in a store whose class is known.
 
     Raises:
         InputError: A class has fewer than three subjects, or nobody has a class.
     """
-    counts = np.bincount(store_subjects(store).class_index, minlength=len(WHO_CLASSES))
+    return default_split_of(store_subjects(store), seed)
+
+
+def default_split_of(subjects: Subjects, seed: int) -> Split:
+    """The paper's split; of a cohort too small for it, with a third of the smallest class held out
+    for validation and a third for the test.
+
+    Args:
+        subjects: One or more.
+        seed: 0 or above.
+
+    Raises:
+        InputError: A class has fewer than three subjects.
+    """
+    counts = np.bincount(subjects.class_index, minlength=len(WHO_CLASSES))
     smallest = int(counts[counts > 0].min())
     enough = smallest > 2 * PAPER_PER_CLASS
     per_class = PAPER_PER_CLASS if enough else max(1, smallest // 3)
-    return make_split(store, SplitOptions("paper", seed, per_class=per_class))
+    return _paper(subjects, SplitOptions("paper", seed, per_class=per_class))
 
 
 def _paper(subjects: Subjects, options: SplitOptions) -> Split:
