@@ -104,8 +104,8 @@ def _cost(label: str, milliseconds: float, *, parameters: int = 1000) -> Network
     )
 
 
-def _reached(value: float, low: float, high: float, row: str = "a row") -> Accuracy:
-    return Accuracy(row, Estimate("macro_auc", value, low, high, 39))
+def _reached(value: float, low: float, high: float, run: str = "a run") -> Accuracy:
+    return Accuracy(run, Estimate("macro_auc", value, low, high, 39))
 
 
 THREE = [
@@ -146,12 +146,12 @@ def test_without_two_intervals_nothing_is_said_to_be_equal() -> None:
     assert "At equal accuracy: 0 of these" in at_equal_accuracy(THREE, {})
 
 
-def test_the_table_says_which_training_an_accuracy_is_of() -> None:
-    reached = {"quick": _reached(0.75, 0.65, 0.85, "quick+pretrain+balce")}
+def test_the_table_says_which_run_an_accuracy_is_of() -> None:
+    reached = {"quick": _reached(0.75, 0.65, 0.85, "quick-logit-adjusted-0123456789")}
     table = cost_table(THREE, reached, ["A note."])
     assert [row[-3:] for row in table.rows] == [
         ("–", "–", "–"),
-        ("75.00 (65.0–85.0)", "39", "quick+pretrain+balce"),
+        ("75.00 (65.0–85.0)", "39", "quick-logit-adjusted-0123456789"),
         ("–", "–", "–"),
     ]
     assert table.notes[-1] == "A note."

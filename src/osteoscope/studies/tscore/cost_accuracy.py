@@ -18,12 +18,13 @@ class Accuracy:
     """What a network reached.
 
     Args:
-        row: The table's row whose training it is.
+        run: Folder of the training: network, loss and a digest. A row's label would not do:
+            settings that are laid over every row may change its network.
         auc: Macro AUC of the test subjects.
         simulated: Whether these are.
     """
 
-    row: str
+    run: str
     auc: Estimate
     simulated: bool = False
 
@@ -53,7 +54,7 @@ def accuracies(names: Sequence[str], jobs: Sequence[Job]) -> dict[str, Accuracy]
         for job in sorted(done, key=_preference):  # stable: the tables' order among equals
             result = row_result(job)
             if result.error is None:
-                found[name] = Accuracy(job.row.label, result.estimates[METRIC], result.simulated)
+                found[name] = Accuracy(job.folder.name, result.estimates[METRIC], result.simulated)
                 break
     return found
 

@@ -111,7 +111,7 @@ def cost_table(
             "Peak memory, MiB",
             "ROC AUC, ours (95 %)",
             "n",
-            "Trained as",
+            "Run",
         ),
         rows=tuple(_cells(cost, reached.get(cost.label)) for cost in costs),
         notes=(
@@ -137,5 +137,5 @@ def _cells(cost: NetworkCost, accuracy: Accuracy | None) -> tuple[str, ...]:
         f"{cost.peak_memory_mib:.0f}",
         percent(accuracy.auc if accuracy else None),
         str(accuracy.auc.n) if accuracy else "–",
-        accuracy.row if accuracy else "–",
+        accuracy.run if accuracy else "–",
     )

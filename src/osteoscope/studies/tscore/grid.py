@@ -205,7 +205,9 @@ def _train(job: Job) -> str:
     """Train one job unless it is done; returns its folder's name."""
     if not is_trained(job):
         job.folder.parent.mkdir(parents=True, exist_ok=True)
-        train_run(CropStore.open(job.store, verify=False), job.split, job.config, job.folder)
+        store = CropStore.open(job.store, verify=False)
+        # The folder is named by the digest: what lies there unfinished or damaged is the grid's.
+        train_run(store, job.split, job.config, job.folder, replace=True)
     return job.folder.name
 
 
