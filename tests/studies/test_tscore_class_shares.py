@@ -66,6 +66,7 @@ def test_equal_evidence_gets_equal_probabilities_under_every_preset(preset: str)
         config.answer, ValidationRows(network_logits, truth, subjects), PRIOR, learned
     )
     assert network.refers_to is not None
+    assert network.temperature == pytest.approx(1.0, abs=0.15)
     moved = moved_logits(natural, PRIOR, network.refers_to)
     baseline = choose_answer(
         AnswerConfig(), ValidationRows(moved, truth, subjects), PRIOR, network.refers_to
@@ -74,3 +75,16 @@ def test_equal_evidence_gets_equal_probabilities_under_every_preset(preset: str)
         network.probabilities(network_logits), baseline.probabilities(moved), atol=1e-6
     )
     assert baseline.refers_to == network.refers_to
+
+
+@pytest.mark.parametrize("shares", [(0.12, 0.35, 0.53), (0.9, 0.08, 0.02)])
+def test_validation_of_other_shares_is_not_taken_for_overconfidence(
+    shares: tuple[float, ...],
+) -> None:
+    rng = np.random.default_rng(4)
+    truth = rng.choice(3, 20_000, p=shares).astype(np.int64)
+    even = _log_likelihoods(truth + rng.normal(0, 0.8, len(truth)))
+    rows = ValidationRows(even, truth, np.arange(len(truth)).astype(np.str_))
+    assert choose_answer(AnswerConfig(), rows, PRIOR, EVEN).temperature == pytest.approx(
+        1, abs=0.03
+    )

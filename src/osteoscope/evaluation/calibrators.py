@@ -33,12 +33,20 @@ class Temperature:
             raise InputError(f"A temperature must be more than 0 and finite, not {self.value}.")
 
     @classmethod
-    def fit(cls, logits: NDArray[np.floating], truth: NDArray[np.int64]) -> Temperature:
+    def fit(
+        cls,
+        logits: NDArray[np.floating],
+        truth: NDArray[np.int64],
+        offset: NDArray[np.floating] | float = 0.0,
+    ) -> Temperature:
         """The temperature of the least log loss, within :data:`TEMPERATURES`.
 
         Args:
             logits: (n, k) of the validation part only; finite.
             truth: (n,) class index.
+            offset: (k,) added after the division: the logarithm of the validation part's class
+                shares over those that the logits refer to, where the two differ. Else a difference
+                of shares would be taken for too much or too little confidence.
 
         Raises:
             InputError: No rows, or a logit is not finite.
@@ -55,7 +63,8 @@ class Temperature:
         rows = np.arange(len(z))
 
         def loss(log_temperature: float) -> float:
-            return float(-_log_softmax(z / np.exp(log_temperature))[rows, truth].mean())
+            scaled = z / np.exp(log_temperature) + offset
+            return float(-_log_softmax(scaled)[rows, truth].mean())
 
         low, high = np.log(TEMPERATURES)
         found = minimize_scalar(loss, bounds=(low, high), method="bounded")

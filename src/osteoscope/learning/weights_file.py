@@ -48,6 +48,7 @@ def write_weights(
     partial = path.with_name(f".{path.name}.partial")
     try:
         save_file(plain, partial, metadata={_KEY: text})
+        partial.chmod(0o644)
         _force_to_disk(partial)
         partial.replace(path)
         _force_to_disk(path.parent)

@@ -132,7 +132,6 @@ def _provenance(spec: ModelSpec, record: Mapping[str, Any]) -> str:
     hardware = record["hardware"]
     return (
         f"## Provenance\n\n- licence of the weights: {spec.licence}\n{sources}\n"
-        f"- split: `{record['split_digest']}`\n"
         f"- made with {made['name']} {made['version']}, torch {hardware['torch']}, "
         f"on {hardware['device']}, seed {record['seed']}, {record['duration_s']:.0f} s"
     )

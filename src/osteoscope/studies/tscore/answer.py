@@ -137,9 +137,11 @@ def choose_answer(
         raise InputError("The split has no validation subjects with a known class to choose on.")
     tau = _best_tau(config, logits, truth, prior) if config.tau == "validation" else config.tau
     adjusted = adjust_logits(logits, prior, tau, config.reading)
-    temperature = (
-        Temperature.fit(adjusted, truth).value if config.temperature == "validation" else 1.0
-    )
+    refers_to = adjusted_shares(learned_shares, prior, tau, config.reading)
+    temperature = 1.0
+    if config.temperature == "validation":
+        offset = _share_offset(truth, refers_to) if refers_to is not None else 0.0
+        temperature = Temperature.fit(adjusted, truth, offset).value
     first = np.sort(np.unique(rows.subjects, return_index=True)[1])
     thresholds = fit_conformal(
         probabilities(adjusted / temperature)[first],
@@ -157,8 +159,14 @@ def choose_answer(
         sets=config.sets,
         thresholds=thresholds,
         validation_subjects=len(first),
-        refers_to=adjusted_shares(learned_shares, prior, tau, config.reading),
+        refers_to=refers_to,
     )
+
+
+def _share_offset(truth: NDArray[np.int64], refers_to: tuple[float, ...]) -> Floats:
+    """(k,) logarithm of the rows' class shares, half a row added to each, over ``refers_to``."""
+    counts = np.bincount(truth, minlength=len(refers_to)) + 0.5
+    return np.asarray(np.log(counts / counts.sum()) - np.log(refers_to))
 
 
 def _best_tau(

@@ -91,11 +91,15 @@ def measured_spec(
         conformal=Conformal(answer.coverage, answer.sets, answer.thresholds),
         refers_to=answer.refers_to,
         metrics=_metrics(store, outcome, answer) if len(rows.test) else {},
+        test_simulated=bool(store.column("simulated")[rows.test].any()) if len(rows.test) else None,
     )
-    if min(len(rows.train), len(rows.validation)) < MIN_GUARD:
+    # The guard's limits count patients: the first crop of each, as for the sets.
+    subjects = store.column("subject_id")[rows.validation]
+    first = np.sort(np.unique(subjects, return_index=True)[1])
+    if min(len(rows.train), len(first)) < MIN_GUARD:
         return spec
     reference = _sample(store, rows.train, ask(model, store, rows.train).embeddings)
-    known = _sample(store, rows.validation, answers.embeddings[: len(rows.validation)])
+    known = _sample(store, rows.validation[first], answers.embeddings[first])
     return replace(spec, guard=fit_guard(reference, known, quantile=pass_rate))
 
 
