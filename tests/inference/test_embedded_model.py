@@ -47,11 +47,11 @@ def test_its_card_holds_its_auc(model: DeployedModel) -> None:
 def test_on_fresh_simulated_patients_it_does_what_its_card_says(
     model: DeployedModel, tmp_path: Path
 ) -> None:
-    """Eighty new patients of the same virtual population: the AUC's interval meets the card's."""
-    plan = VirtualStorePlan(cohort_preset("population"), 80, _FRESH_SEED, model.spec.crop)
+    """Fifty new patients of the same virtual population: the AUC's interval meets the card's."""
+    plan = VirtualStorePlan(cohort_preset("population"), 50, _FRESH_SEED, model.spec.crop)
     store = write_virtual_store(tmp_path / "store", plan, mapper=partial(map_items, workers=1))
-    summary = predict_store(store.folder, require_embedded(), tmp_path / "p.csv", threads=1)
-    assert summary["withheld"] <= 8
+    summary = predict_store(store.folder, require_embedded(), tmp_path / "p.csv")
+    assert summary["withheld"] <= 6
     found = evaluate(read_predictions(tmp_path / "p.csv"), draws=500)["macro_auc"]
     _, low, high, _ = model.spec.metrics["macro_auc"]
     assert found.high > low

@@ -155,3 +155,27 @@ def test_a_mean_of_another_category_stands_beside_the_headline(
     assert "'indeterminate'" in said[0]
     verdict = (out / "report.html").read_text(encoding="utf-8").split("</section>")[0]
     assert "By the mean of the ellipse in the mid-body" in verdict
+
+
+def test_the_torso_s_class_stands_beside_its_attenuation(
+    torso: tuple[dict[str, Any], Path],
+) -> None:
+    """By the shipped model: class, set, agreement with the criterion, and where it looks."""
+    result, out = torso
+    answer = result["classification"]
+    assert "withheld" not in answer
+    assert answer["model"]["simulated"]
+    assert sum(answer["probabilities"].values()) == pytest.approx(1.0)
+    assert sum(answer["refers_to"].values()) == pytest.approx(1.0)
+    assert answer["agreement"]["baseline"] == "pickhardt-l1-hu"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Model trained on simulated patients only" in page
+    assert "Orange: covering this part" in page
+
+
+def test_the_class_of_the_siemens_series_is_withheld(
+    siemens: tuple[dict[str, Any], Path],
+) -> None:
+    answer = siemens[0]["classification"]
+    assert "L1 is not labelled" in answer["withheld"]
+    assert "probabilities" not in answer

@@ -84,7 +84,7 @@ def test_a_store_without_classes_cannot_be_divided(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scheme_lists_the_known(store: CropStore) -> None:
-    with pytest.raises(InputError, match="known: paper, kfold, nested, site"):
+    with pytest.raises(InputError, match="known: paper, kfold, holdout, nested, site"):
         make_split(store, SplitOptions("random"))
 
 
