@@ -89,7 +89,7 @@ def run_osteoscope(folder: Path) -> dict[str, float]:
     screen_scan(
         folder / "ct.nii.gz",
         folder / "result",
-        ScreenConfig(),
+        ScreenConfig(model="none"),  # the plain path asks no model either
         segmentation=folder / "labels.nii.gz",
         report=False,
     )
