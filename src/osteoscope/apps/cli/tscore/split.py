@@ -29,8 +29,8 @@ def split(
     """Divide a store's subjects, by subject, into a file with a hash.
 
     paper: 13 of each class validate, 13 of each test, the rest train. kfold: stratified folds.
-    holdout: the first of these folds alone. nested: folds with inner folds to choose among
-    models. site: each site tested in turn.
+    holdout: the first of these folds alone. nested: folds with inner folds, for choosing among
+    settings; train takes the outer ones. site: each site tested in turn.
     """
     from osteoscope.io.crop_store import CropStore
     from osteoscope.studies.tscore.splits import (
