@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -61,6 +62,9 @@ def hub_weights(name: str) -> dict[str, Tensor]:
     """
     if not timm.models.is_model_pretrained(name):
         raise ModelError(f"timm's hub has no weights for {name!r}; use weights=None, or a file.")
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.CRITICAL)  # it tells of each of its tries; what comes of them is said once
     try:
         weights: dict[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
     # The hub's client raises what its transport raises (OSError) or errors of its own.
@@ -68,8 +72,11 @@ def hub_weights(name: str) -> dict[str, Tensor]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f"The weights of {name!r} could not be had from timm's hub ({reason:.200}); try again "
-            "with a connection, or give a .safetensors file of them."
+            "with a connection, give a .safetensors file of them, or train from random weights "
+            "(model.weights=none)."
         ) from None
+    finally:
+        hub.setLevel(level)
     return weights
 
 
