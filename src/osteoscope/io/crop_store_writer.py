@@ -20,6 +20,7 @@ from osteoscope.core.crop_spec import CropSpec
 from osteoscope.core.errors import InputError
 from osteoscope.core.provenance import created_with, file_digest
 from osteoscope.io.crop_table import Row, checked_row, column_kinds, write_crop_table
+from osteoscope.io.folder_swap import put_in_place
 
 FORMAT, FORMAT_VERSION = "osteoscope-crop-store", 1
 STORE_NAME, CROPS_NAME, TABLE_NAME = "store.json", "crops.npy", "table.csv"
@@ -161,7 +162,7 @@ class CropStoreWriter:
         (whole / STORE_NAME).write_text(text, encoding="utf-8")
         if record is not None:
             record(whole)
-        _put_in_place(whole, self._folder)
+        put_in_place(whole, self._folder)
         shutil.rmtree(self._partial, ignore_errors=True)
         return self._folder
 
@@ -252,21 +253,6 @@ def _check_place(folder: Path) -> None:
             )
     elif folder.exists():
         raise InputError(f"The store {folder.name!r} is a file; choose a folder.")
-
-
-def _put_in_place(whole: Path, folder: Path) -> None:
-    if not folder.exists():
-        whole.replace(folder)
-        return
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    folder.replace(old)
-    try:
-        whole.replace(folder)
-    except OSError:
-        old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _json_row(row: Row) -> dict[str, Any]:

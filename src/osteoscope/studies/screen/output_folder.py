@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from osteoscope.core.errors import InputError
+from osteoscope.io.folder_swap import put_in_place
 
 RESULT_NAME = "result.json"
 
@@ -38,7 +39,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
         ) from None
     try:
         yield partial
-        _replace(partial, out)
+        put_in_place(partial, out)
     except OSError as error:
         raise InputError(
             f"The output folder {out.name!r} cannot be written: {error.strerror}; check its "
@@ -76,18 +77,3 @@ def check_can_be_made(out: Path) -> None:
             f"The output folder {out.name!r} cannot be made: what lies above it is a file or may "
             "not be written; choose another."
         )
-
-
-def _replace(partial: Path, out: Path) -> None:
-    """Put the new folder in the place of the old one."""
-    if not out.exists():
-        partial.replace(out)
-        return
-    old = partial.with_suffix(".old")
-    out.replace(old)
-    try:
-        partial.replace(out)
-    except OSError:
-        old.replace(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

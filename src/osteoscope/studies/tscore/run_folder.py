@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from osteoscope.core.errors import InputError
 from osteoscope.core.provenance import created_with
 from osteoscope.core.split import Split
 from osteoscope.io.crop_store import CropStore
+from osteoscope.io.folder_swap import put_in_place
 from osteoscope.learning.hardware import hardware
 from osteoscope.studies.tscore.run_names import RUN_NAME
 from osteoscope.studies.tscore.train_config import TrainConfig
@@ -103,14 +103,7 @@ def finish_run(work: Path, out: Path) -> None:
     Checkpoints and state go last: a kill in between leaves a folder that the same command
     finishes without training again.
     """
-    if out.exists():
-        old = out.with_name(f".{out.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        out.replace(old)
-        work.replace(out)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        work.replace(out)
+    put_in_place(work, out)
     for checkpoint in out.glob("fold_*/checkpoint.safetensors"):
         checkpoint.unlink()
     (out / _STATE_NAME).unlink(missing_ok=True)
